@@ -1,0 +1,3 @@
+//! One cache for every build.
+
+fn main() {}

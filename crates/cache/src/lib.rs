@@ -1,0 +1,1 @@
+//! What a door sees of storage.

@@ -1,0 +1,1 @@
+//! Tiers and clients over the network.

@@ -1,0 +1,1 @@
+//! Conformance suites, fakes and client runners for tests.

@@ -1,0 +1,1 @@
+//! Save and restore of directories with direct transfer.

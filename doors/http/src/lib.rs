@@ -1,0 +1,1 @@
+//! ccache, Bazel over HTTP, and plain keys and values.
