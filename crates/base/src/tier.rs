@@ -69,12 +69,13 @@ pub trait Blobs: Send + Sync {
         range: ByteRange,
     ) -> BoxFuture<'a, Result<Option<Blob>>>;
 
-    /// Stores a blob under a known hash. Bytes are verified as they flow in; a mismatch, or a `size` that differs, is
-    /// [`ErrorKind::Invalid`] and leaves nothing visible. When this returns the blob is durable.
+    /// Stores a blob. Bytes are verified as they flow in: content that does not hash to `expected` (where the caller knows
+    /// the hash) or has not `size` bytes (where it knows the size) is [`ErrorKind::Invalid`] and leaves nothing visible.
+    /// When this returns the blob is durable.
     fn put<'a>(
         &'a self,
         namespace: &'a Namespace,
-        hash: &'a ContentHash,
+        expected: Option<&'a ContentHash>,
         size: Option<u64>,
         body: BlobStream,
     ) -> BoxFuture<'a, Result<Digest>>;
