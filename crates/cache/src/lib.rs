@@ -1,1 +1,16 @@
-//! What a door sees of storage.
+//! What a door sees of storage: tiers behind one handle, rights, counters and background jobs.
+//!
+//! This crate decides who may read and write what; a door only extracts the credential its protocol carries. It knows
+//! tiers as trait objects and must not know which there are, nor HTTP, gRPC or files.
+
+mod cache;
+mod counters;
+mod jobs;
+mod rights;
+mod signer;
+
+pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers};
+pub use counters::{Counters, Outcome};
+pub use jobs::{Job, JobHandle, JobReport, JobState, Jobs, Next};
+pub use rights::{Caller, Credential, Grant, NamespacePattern, Rights, TokenHash};
+pub use signer::Signer;

@@ -1,0 +1,110 @@
+//! What is counted, once for every door.
+
+use std::sync::Arc;
+
+use larder_base::{ErrorKind, Namespace};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// How an operation of a door ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A lookup found its entry.
+    Hit,
+    /// A lookup found nothing.
+    Miss,
+    /// A write was stored.
+    Stored,
+    /// A write found an equal or immutable entry and changed nothing.
+    Kept,
+    /// A write lacked blobs it needs.
+    Incomplete,
+    /// It failed.
+    Error(ErrorKind),
+}
+
+impl Outcome {
+    /// One lower-case word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Stored => "stored",
+            Self::Kept => "kept",
+            Self::Incomplete => "incomplete",
+            Self::Error(kind) => kind.as_str(),
+        }
+    }
+}
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.as_str().encode(encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    door: String,
+    namespace: String,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BytesLabels {
+    door: String,
+    direction: &'static str,
+}
+
+/// The counters of one process. Hit ratios come from `lookups` alone: blob reads would flatter them.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    inner: Arc<Families>,
+}
+
+#[derive(Debug, Default)]
+struct Families {
+    lookups: Family<OperationLabels, Counter>,
+    writes: Family<OperationLabels, Counter>,
+    bytes: Family<BytesLabels, Counter>,
+}
+
+impl Counters {
+    /// Makes the counters known to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("larder_lookups", "Lookups of entries, by outcome", self.inner.lookups.clone());
+        registry.register("larder_writes", "Writes of entries, by outcome", self.inner.writes.clone());
+        registry.register("larder_bytes", "Bytes of values that crossed a door", self.inner.bytes.clone());
+    }
+
+    /// Counts one lookup.
+    pub fn lookup(&self, door: &str, namespace: &Namespace, outcome: Outcome) {
+        self.inner.lookups.get_or_create(&operation(door, namespace, outcome)).inc();
+    }
+
+    /// Counts one write.
+    pub fn write(&self, door: &str, namespace: &Namespace, outcome: Outcome) {
+        self.inner.writes.get_or_create(&operation(door, namespace, outcome)).inc();
+    }
+
+    /// Counts bytes that came in through a door.
+    pub fn bytes_in(&self, door: &str, bytes: u64) {
+        self.inner.bytes.get_or_create(&BytesLabels { door: door.to_owned(), direction: "in" }).inc_by(bytes);
+    }
+
+    /// Counts bytes that went out through a door.
+    pub fn bytes_out(&self, door: &str, bytes: u64) {
+        self.inner.bytes.get_or_create(&BytesLabels { door: door.to_owned(), direction: "out" }).inc_by(bytes);
+    }
+
+    /// Lookups so far with this outcome, of one door and namespace.
+    pub fn lookups(&self, door: &str, namespace: &Namespace, outcome: Outcome) -> u64 {
+        self.inner.lookups.get_or_create(&operation(door, namespace, outcome)).get()
+    }
+}
+
+fn operation(door: &str, namespace: &Namespace, outcome: Outcome) -> OperationLabels {
+    OperationLabels { door: door.to_owned(), namespace: namespace.as_str().to_owned(), outcome }
+}

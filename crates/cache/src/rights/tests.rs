@@ -1,0 +1,59 @@
+use larder_base::{ErrorKind, Namespace, Scope};
+
+use super::{Credential, Grant, Rights, TokenHash};
+
+fn namespace(name: &str) -> Namespace {
+    name.parse().unwrap()
+}
+
+fn grant(principal: &str, token: &str, namespaces: &str, write: Option<Scope>) -> Grant {
+    Grant {
+        principal: principal.into(),
+        token: TokenHash::of(token),
+        namespaces: namespaces.parse().unwrap(),
+        read: vec![Scope::Pr(7), Scope::Trusted],
+        write,
+        admin: false,
+    }
+}
+
+#[test]
+fn an_open_server_trusts_everyone() {
+    let caller = Rights::Open.resolve(None, &namespace("acme")).unwrap();
+    assert_eq!(caller.write_scope().unwrap(), &Scope::Trusted);
+    assert!(caller.is_admin());
+}
+
+#[test]
+fn a_token_is_good_in_its_namespaces_only() {
+    let rights = Rights::Tokens(vec![grant("ci", "s3cret", "acme~*", Some(Scope::Pr(7)))]);
+    let token = Credential::new("s3cret");
+    let caller = rights.resolve(Some(&token), &namespace("acme~widget")).unwrap();
+    assert_eq!(caller.read_scopes(), [Scope::Pr(7), Scope::Trusted]);
+    assert_eq!(caller.write_scope().unwrap(), &Scope::Pr(7));
+    for (credential, name) in [
+        (Some(&token), "acme"),
+        (Some(&token), "other"),
+        (Some(&Credential::new("guess")), "acme~widget"),
+        (Some(&Credential::new("")), "acme~widget"),
+        (None, "acme~widget"),
+    ] {
+        let error = rights.resolve(credential, &namespace(name)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{credential:?} in {name}");
+    }
+}
+
+#[test]
+fn one_token_may_have_other_rights_in_another_namespace() {
+    let rights =
+        Rights::Tokens(vec![grant("reader", "t", "public", None), grant("writer", "t", "own", Some(Scope::Trusted))]);
+    let token = Credential::new("t");
+    let reader = rights.resolve(Some(&token), &namespace("public")).unwrap();
+    assert_eq!(reader.write_scope().unwrap_err().kind(), ErrorKind::Denied);
+    assert!(rights.resolve(Some(&token), &namespace("own")).unwrap().write_scope().is_ok());
+}
+
+#[test]
+fn a_credential_does_not_show_its_secret() {
+    assert_eq!(format!("{:?}", Credential::new("s3cret")), "Credential(..)");
+}
