@@ -1,1 +1,4 @@
 //! Messages that cross the wire.
+
+pub mod manifest;
+pub mod reapi;
