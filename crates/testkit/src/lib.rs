@@ -4,4 +4,7 @@
 //! wrappers are tested on.
 
 pub mod clock;
+pub mod content;
 pub mod memory;
+pub mod segment;
+pub mod stream;
