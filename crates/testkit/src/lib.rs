@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod content;
+pub mod faulty;
 pub mod memory;
 pub mod segment;
 pub mod stream;
