@@ -95,7 +95,8 @@ pub trait Entries: Send + Sync {
     /// returned stays readable, links included, for the retention time.
     fn get<'a>(&'a self, address: &'a EntryAddress, access: Access) -> BoxFuture<'a, Result<Option<Entry>>>;
 
-    /// Writes an entry. When this returns [`PutOutcome::Stored`] the entry and its value are durable.
+    /// Writes an entry. When this returns [`PutOutcome::Stored`] the entry and its value are durable. A value, attributes
+    /// or a writer beyond their limits are [`ErrorKind::TooLarge`].
     fn put<'a>(
         &'a self,
         address: &'a EntryAddress,
@@ -103,8 +104,9 @@ pub trait Entries: Send + Sync {
         condition: PutIf,
     ) -> BoxFuture<'a, Result<PutOutcome>>;
 
-    /// Entries whose key begins with a prefix, newest first: at most `limit` of them, from `after` (a page's `next`).
-    /// Completeness is not looked at, and nothing is touched.
+    /// Entries whose key begins with a prefix, newest first and of one moment the later written first: at most `limit` of
+    /// them, from `after` (a page's `next`; another text is [`ErrorKind::Invalid`]). Completeness is not looked at, and
+    /// nothing is touched.
     fn list<'a>(
         &'a self,
         prefix: &'a EntryPrefix,

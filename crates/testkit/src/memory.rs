@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 
 /// Keeps blobs, entries and segments in memory; clones are handles on the same tier.
 ///
-/// It holds to the letter of the traits, so that a door or wrapper which works on it works on any tier that does. It has
-/// no quota and drops nothing by itself; [`Memory::forget`] does what eviction would.
+/// It holds to the letter of the traits, so that a door or wrapper which works on it works on any tier that passes
+/// [`crate::suite`]. It has no quota and drops nothing by itself; [`Memory::forget`] does what eviction would. To see a
+/// caller meet faults, wrap it in [`crate::faulty::Faulty`].
 #[derive(Clone)]
 pub struct Memory {
     state: Arc<Mutex<State>>,

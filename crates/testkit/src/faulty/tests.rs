@@ -1,0 +1,114 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_base::{Blobs, ByteRange, ContentHash, Entries as _, EntryPrefix, ErrorKind, Namespace, collect};
+
+use super::{Fault, Faults, Faulty, Gate, Verb};
+use crate::clock::FakeClock;
+use crate::content::noise;
+use crate::memory::Memory;
+use crate::stream::in_pieces;
+
+const SIZE: usize = 100_000;
+
+struct Bench {
+    memory: Memory,
+    faults: Faults,
+    faulty: Faulty<Memory>,
+    namespace: Namespace,
+    content: Bytes,
+    hash: ContentHash,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let memory = Memory::new(Arc::new(FakeClock::default()));
+        let faults = Faults::none();
+        let faulty = Faulty::new(Arc::new(memory.clone()), faults.clone());
+        let content = noise(1, SIZE);
+        let hash = ContentHash::of(&content);
+        Self { memory, faults, faulty, namespace: "ns".parse().unwrap(), content, hash }
+    }
+
+    async fn put(&self) -> larder_base::Result<()> {
+        let body = in_pieces(&self.content, 3000);
+        Blobs::put(&self.faulty, &self.namespace, Some(&self.hash), None, body).await.map(|_| ())
+    }
+
+    async fn is_kept(&self) -> bool {
+        self.memory.missing(&self.namespace, &[self.hash]).await.unwrap().is_empty()
+    }
+}
+
+#[tokio::test]
+async fn only_the_named_calls_of_the_named_verb_fail() {
+    let bench = Bench::new();
+    bench.faults.add(Verb::MissingBlobs, 2..=3, Fault::Fail(ErrorKind::Unavailable));
+    bench.put().await.unwrap();
+    let mut kinds = Vec::new();
+    for _ in 0..4 {
+        kinds.push(bench.faulty.missing(&bench.namespace, &[]).await.map_err(|error| error.kind()).err());
+    }
+    assert_eq!(kinds, [None, Some(ErrorKind::Unavailable), Some(ErrorKind::Unavailable), None]);
+    assert_eq!(bench.faults.calls(Verb::MissingBlobs), 4);
+    assert_eq!(bench.faults.calls(Verb::GetBlob), 0);
+}
+
+#[tokio::test]
+async fn a_failed_call_does_not_reach_the_tier_and_one_with_a_lost_answer_does() {
+    let bench = Bench::new();
+    bench.faults.add(Verb::PutBlob, 1..=1, Fault::Fail(ErrorKind::Full));
+    bench.faults.add(Verb::PutBlob, 2..=2, Fault::LoseAnswer(ErrorKind::Unavailable));
+    assert_eq!(bench.put().await.unwrap_err().kind(), ErrorKind::Full);
+    assert!(!bench.is_kept().await);
+    assert_eq!(bench.put().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(bench.is_kept().await);
+}
+
+#[tokio::test]
+async fn a_torn_read_gives_exactly_the_bytes_before_the_tear() {
+    let bench = Bench::new();
+    bench.put().await.unwrap();
+    bench.faults.add(Verb::GetBlob, .., Fault::Tear { after: 12_345, kind: ErrorKind::Corrupt });
+    let blob = Blobs::get(&bench.faulty, &bench.namespace, &bench.hash, ByteRange::ALL).await.unwrap().unwrap();
+    let mut body = blob.body;
+    let mut read = Vec::new();
+    let failure = loop {
+        match std::future::poll_fn(|context| body.as_mut().poll_next(context)).await {
+            Some(Ok(piece)) => read.extend_from_slice(&piece),
+            Some(Err(failure)) => break failure,
+            None => panic!("the body ended as if it were whole"),
+        }
+    };
+    assert_eq!(read, bench.content[..12_345]);
+    assert_eq!(failure.kind(), ErrorKind::Corrupt);
+
+    bench.faults.clear();
+    let blob = Blobs::get(&bench.faulty, &bench.namespace, &bench.hash, ByteRange::ALL).await.unwrap().unwrap();
+    assert_eq!(collect(blob.body, SIZE).await.unwrap(), bench.content);
+}
+
+#[tokio::test]
+async fn a_torn_write_leaves_nothing_and_a_tear_without_a_body_is_a_failure() {
+    let bench = Bench::new();
+    bench.faults.add(Verb::PutBlob, .., Fault::Tear { after: 5_000, kind: ErrorKind::Unavailable });
+    bench.faults.add(Verb::ListEntries, .., Fault::Tear { after: 5_000, kind: ErrorKind::Failed });
+    assert_eq!(bench.put().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(!bench.is_kept().await);
+    let all = EntryPrefix { namespace: bench.namespace.clone(), scope: None, door: None, prefix: String::new() };
+    assert_eq!(bench.faulty.list(&all, None, 10).await.unwrap_err().kind(), ErrorKind::Failed);
+}
+
+#[tokio::test]
+async fn a_held_call_waits_for_the_gate_and_then_takes_effect() {
+    let bench = Arc::new(Bench::new());
+    let gate = Gate::closed();
+    bench.faults.add(Verb::PutBlob, .., Fault::Hold(gate.clone()));
+    let caller = Arc::clone(&bench);
+    let call = tokio::spawn(async move { caller.put().await });
+    gate.arrivals(1).await;
+    assert!(!bench.is_kept().await && !call.is_finished());
+    gate.open();
+    call.await.unwrap().unwrap();
+    assert!(bench.is_kept().await);
+}

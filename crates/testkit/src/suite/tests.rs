@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use larder_base::{BoxFuture, ContentHash, Namespace};
+
+use super::{Case, blobs, check, entries, segments};
+use crate::clock::FakeClock;
+use crate::faulty::{Faults, Faulty};
+use crate::memory::Memory;
+
+fn memory() -> (Memory, FakeClock) {
+    let clock = FakeClock::default();
+    (Memory::new(Arc::new(clock.clone())), clock)
+}
+
+fn faultless() -> (Memory, Arc<Faulty<Memory>>, FakeClock) {
+    let (memory, clock) = memory();
+    (memory.clone(), Arc::new(Faulty::new(Arc::new(memory), Faults::none())), clock)
+}
+
+fn losing(memory: Memory) -> entries::Lose {
+    Box::new(move |namespace: Namespace, hash: ContentHash| -> BoxFuture<'static, ()> {
+        assert!(memory.forget(&namespace, &hash), "a case loses only what is there");
+        Box::pin(std::future::ready(()))
+    })
+}
+
+#[test]
+fn memory_keeps_the_promises_of_blobs() {
+    blobs::check(async || blobs::Subject { blobs: Arc::new(memory().0), keep: Box::new(()) });
+}
+
+#[test]
+fn memory_keeps_the_promises_of_entries() {
+    let fresh = |memory: Memory, clock| entries::Subject {
+        entries: Arc::new(memory.clone()),
+        blobs: Arc::new(memory),
+        clock,
+        keep: Box::new(()),
+    };
+    entries::check(async || {
+        let (memory, clock) = memory();
+        fresh(memory, clock)
+    });
+    entries::check_loss(async || {
+        let (memory, clock) = memory();
+        (fresh(memory.clone(), clock), losing(memory))
+    });
+}
+
+#[test]
+fn memory_keeps_the_promises_of_segments() {
+    segments::check(async || {
+        let (memory, _) = memory();
+        segments::Subject { segments: Arc::new(memory.clone()), blobs: Arc::new(memory), keep: Box::new(()) }
+    });
+}
+
+#[test]
+fn a_wrapper_without_faults_keeps_every_promise_of_what_it_wraps() {
+    blobs::check(async || blobs::Subject { blobs: faultless().1, keep: Box::new(()) });
+    entries::check_loss(async || {
+        let (memory, faulty, clock) = faultless();
+        let subject = entries::Subject { entries: faulty.clone(), blobs: faulty, clock, keep: Box::new(()) };
+        (subject, losing(memory))
+    });
+    entries::check(async || {
+        let (_, faulty, clock) = faultless();
+        entries::Subject { entries: faulty.clone(), blobs: faulty, clock, keep: Box::new(()) }
+    });
+    segments::check(async || {
+        let (_, faulty, _) = faultless();
+        segments::Subject { segments: faulty.clone(), blobs: faulty, keep: Box::new(()) }
+    });
+}
+
+#[test]
+fn every_broken_promise_is_named_with_its_reason_and_the_kept_ones_are_not() {
+    fn case(name: &'static str, run: fn(u8) -> BoxFuture<'static, ()>) -> Case<u8> {
+        Case { name, run }
+    }
+    let cases = [
+        case("first_is_kept", |_| Box::pin(async {})),
+        case("second_is_broken", |subject| Box::pin(async move { assert_eq!(subject, 8, "seven is not eight") })),
+        case("third_is_broken", |_| Box::pin(async { panic!("plainly") })),
+    ];
+    let report = std::panic::catch_unwind(|| check("sample", &cases, async || 7)).unwrap_err();
+    let report = report.downcast::<String>().unwrap();
+    assert!(report.starts_with("sample: 2 of 3 promises are broken:"), "{report}");
+    assert!(report.contains("second_is_broken: ") && report.contains("seven is not eight"), "{report}");
+    assert!(report.contains("third_is_broken: plainly"), "{report}");
+    assert!(!report.contains("first_is_kept"), "{report}");
+}
