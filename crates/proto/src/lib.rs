@@ -1,4 +1,5 @@
 //! Messages that cross the wire.
 
+pub mod ci;
 pub mod manifest;
 pub mod reapi;

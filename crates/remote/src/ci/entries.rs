@@ -1,0 +1,76 @@
+//! Entries: list, show, purge, explain.
+
+use std::time::Duration;
+
+use larder_base::{Key, Result, Scope};
+use larder_proto::ci::{ExplainAnswer, ExplainRequest, ListAnswer, PurgeAnswer, SavedEntry};
+
+use super::{CiClient, Found, answer};
+use crate::url::escape;
+
+/// Which entries a listing or a purge is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryFilter {
+    /// How their keys begin; empty for all.
+    pub prefix: String,
+    /// One scope, or every scope that the caller may see.
+    pub scope: Option<Scope>,
+}
+
+impl EntryFilter {
+    fn query(&self) -> String {
+        let scope = self.scope.as_ref().map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())));
+        format!("prefix={}{scope}", escape(&self.prefix))
+    }
+}
+
+impl CiClient {
+    /// A page of entries, newest first, from `after` (a page's `next`).
+    ///
+    /// # Errors
+    /// As [`CiClient::lookup`].
+    pub async fn list(&self, filter: &EntryFilter, after: Option<&str>, limit: u32) -> Result<ListAnswer> {
+        let after = after.map_or(String::new(), |after| format!("&after={}", escape(after)));
+        let path = format!("entries?{}&limit={limit}{after}", filter.query());
+        self.json(self.get(&path, Duration::ZERO).await?)
+    }
+
+    /// One entry, if the caller's scopes have it. It does not count as use.
+    ///
+    /// # Errors
+    /// As [`CiClient::lookup`].
+    pub async fn show(&self, key: &Key) -> Result<Option<Found>> {
+        let path = format!("entry?key={}", escape(key.as_str()));
+        let saved: Option<SavedEntry> = self.json_or_absent(self.get(&path, Duration::ZERO).await?)?;
+        saved.map(answer::found).transpose()
+    }
+
+    /// Removes the entry under a key, from one scope or from the caller's own.
+    ///
+    /// # Errors
+    /// As [`CiClient::lookup`].
+    pub async fn purge(&self, key: &Key, scope: Option<&Scope>, dry_run: bool) -> Result<PurgeAnswer> {
+        let scope = scope.map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())));
+        let path = format!("entry?key={}&dry_run={dry_run}{scope}", escape(key.as_str()));
+        self.json(self.delete(&path).await?)
+    }
+
+    /// Removes every entry whose key begins with a prefix, a bounded number of them: ask again while there is `more`.
+    ///
+    /// # Errors
+    /// As [`CiClient::lookup`].
+    pub async fn purge_all(&self, filter: &EntryFilter, dry_run: bool) -> Result<PurgeAnswer> {
+        let path = format!("entries?{}&dry_run={dry_run}", filter.query());
+        self.json(self.delete(&path).await?)
+    }
+
+    /// What a lookup of this key would do, and why, and what is near.
+    ///
+    /// # Errors
+    /// As [`CiClient::lookup`].
+    pub async fn explain(&self, key: &Key, fallbacks: &[String]) -> Result<ExplainAnswer> {
+        let request = ExplainRequest { key: key.to_string(), fallbacks: fallbacks.to_vec() };
+        let answer = self.post_json("explain", &request, Duration::ZERO).await?;
+        self.json(answer)
+    }
+}
