@@ -52,6 +52,14 @@ impl Cache {
         DoorCache { cache: self.inner.clone(), door: name }
     }
 
+    /// Whether a credential is an operator's.
+    ///
+    /// # Errors
+    /// [`larder_base::ErrorKind::Denied`] when it is not.
+    pub fn check_operator(&self, credential: Option<&Credential>) -> Result<()> {
+        self.inner.rights.check_operator(credential)
+    }
+
     /// What has been counted.
     pub fn counters(&self) -> &Counters {
         &self.inner.counters

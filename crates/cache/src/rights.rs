@@ -59,6 +59,12 @@ impl NamespacePattern {
     }
 }
 
+impl NamespacePattern {
+    fn is_everything(&self) -> bool {
+        self.open && self.stem.is_empty()
+    }
+}
+
 impl FromStr for NamespacePattern {
     type Err = Error;
 
@@ -143,6 +149,28 @@ impl Rights {
         found.map(|grant| grant.caller(namespace)).ok_or_else(|| {
             denied("the token has no rights in this namespace").with_hint("check the token and the namespace's name")
         })
+    }
+}
+
+impl Rights {
+    /// Whether a credential is an operator's: an administrator's of every namespace. Pages about the whole server are for
+    /// operators, because they name namespaces.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] when it is not.
+    pub fn check_operator(&self, credential: Option<&Credential>) -> Result<()> {
+        let Self::Tokens(grants) = self else { return Ok(()) };
+        let presented = credential.map(|credential| TokenHash::of(&credential.0));
+        let mut is_operator = false;
+        for grant in grants {
+            let equal = presented.is_some_and(|presented| bool::from(grant.token.0.ct_eq(&presented.0)));
+            is_operator |= equal && grant.admin && grant.namespaces.is_everything();
+        }
+        if is_operator {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Denied, "authorize", "this page is for operators")
+            .with_hint("use the token of a credential with admin = true and namespaces = \"*\""))
     }
 }
 

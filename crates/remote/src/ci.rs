@@ -91,14 +91,7 @@ impl CiClient {
     /// # Errors
     /// [`larder_base::ErrorKind::Invalid`] for a token that no header can hold.
     pub fn new(http: HttpClient, server: ServerUrl, namespace: &Namespace, token: Option<&str>) -> Result<Self> {
-        let authorization = token
-            .map(|token| {
-                let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                    .map_err(|_| Error::invalid("read token", "the token holds a character that no header can hold"))?;
-                value.set_sensitive(true);
-                Ok::<_, Error>(value)
-            })
-            .transpose()?;
+        let authorization = token.map(bearer).transpose()?;
         Ok(Self { http, server, path: format!("ci/v1/{namespace}"), authorization })
     }
 
@@ -205,6 +198,14 @@ impl CiClient {
         }
         self.json(answer).map(Some)
     }
+}
+
+/// The header that carries a token.
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| Error::invalid("read token", "the token holds a character that no header can hold"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 #[cfg(test)]

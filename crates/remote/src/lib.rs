@@ -5,7 +5,9 @@
 
 pub mod ci;
 mod http;
+mod server;
 mod url;
 
 pub use http::{HttpClient, Policy};
+pub use server::ServerClient;
 pub use url::ServerUrl;

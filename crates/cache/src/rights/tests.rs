@@ -57,3 +57,14 @@ fn one_token_may_have_other_rights_in_another_namespace() {
 fn a_credential_does_not_show_its_secret() {
     assert_eq!(format!("{:?}", Credential::new("s3cret")), "Credential(..)");
 }
+
+#[test]
+fn an_operator_is_an_administrator_of_every_namespace() {
+    let admin = |token, namespaces| Grant { admin: true, ..grant("admin", token, namespaces, None) };
+    let rights = Rights::Tokens(vec![admin("all", "*"), admin("some", "acme~*"), grant("ci", "plain", "*", None)]);
+    let allowed = |token| rights.check_operator(Some(&Credential::new(token))).is_ok();
+    assert!(allowed("all"));
+    assert!(!allowed("some") && !allowed("plain") && !allowed("guess"));
+    assert!(rights.check_operator(None).is_err());
+    assert!(Rights::Open.check_operator(None).is_ok());
+}
