@@ -1,1 +1,5 @@
 //! Directories to blobs and back.
+
+mod summary;
+
+pub use summary::{Summary, decode_manifest};
