@@ -9,6 +9,7 @@ mod names;
 mod progress;
 mod selection;
 mod stat;
+mod summary;
 mod survey;
 
 pub use capture::{CaptureLimits, Captured, Segment, Sink};
@@ -16,6 +17,7 @@ pub use manifest::EncodedManifest;
 pub use memory::Memory;
 pub use progress::{Count, Progress};
 pub use selection::Selection;
+pub use summary::{Summary, decode_manifest};
 pub use survey::{Omission, Source, Survey};
 
 #[cfg(test)]
