@@ -22,9 +22,9 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome, String> {
     let fetched = deny(workspace, &["fetch", "db"])?;
     if !fetched.status.success() {
         let why = telling(&fetched);
-        let why = why.lines().next().unwrap_or("no reason given");
         return Ok(Outcome::Excused(format!(
-            "advisories only, the rest passed: their database cannot be reached from here ({why})"
+            "advisories only, the rest passed; their database cannot be reached from here ({})",
+            first_error(&why)
         )));
     }
     let said = deny(workspace, &["--workspace", "check", "--disable-fetch", "advisories"])?;
@@ -42,7 +42,16 @@ fn deny(workspace: &Workspace, arguments: &[&str]) -> Result<Output, String> {
     command::finish(&mut command)
 }
 
-/// What it said, without the lines that only name the stages that passed.
+/// The first thing that went wrong, without the time it was said and what it was caused by.
+fn first_error(said: &str) -> &str {
+    let line = said.lines().find_map(|line| line.split_once("[ERROR] ")).map_or(said, |(_, error)| error);
+    line.split([':', '\n']).next().unwrap_or(line)
+}
+
+/// All it said.
 fn telling(said: &Output) -> String {
     command::text(&said.stderr) + &command::text(&said.stdout)
 }
+
+#[cfg(test)]
+mod tests;
