@@ -9,11 +9,16 @@ pub(super) fn fmt(workspace: &Workspace) -> Result<Outcome, String> {
 }
 
 pub(super) fn clippy(workspace: &Workspace) -> Result<Outcome, String> {
-    passes(workspace, &["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])
+    passes(
+        workspace,
+        &["clippy", "--quiet", "--keep-going", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        &[],
+    )
 }
 
 pub(super) fn docs(workspace: &Workspace) -> Result<Outcome, String> {
-    let arguments = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+    let arguments =
+        ["doc", "--quiet", "--keep-going", "--workspace", "--no-deps", "--document-private-items", "--locked"];
     passes(workspace, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
