@@ -4,6 +4,7 @@
 //! promise; [`memory::Memory`] keeps all of them and is what doors and wrappers are tested on; [`faulty::Faulty`] breaks
 //! any tier on command.
 
+pub mod clients;
 pub mod clock;
 pub mod content;
 pub mod faulty;

@@ -1,0 +1,34 @@
+# Two commands: `make run` and `make test`. Each does its own set-up on a Debian-like machine that has cargo.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+LISTEN ?= 127.0.0.1:7979
+
+.PHONY: help run test test-long check clients tools
+
+help:
+	@echo "make run        build and start a server on $(LISTEN) (LISTEN=host:port for another)"
+	@echo "make test       everything CI runs, real clients included"
+	@echo "make test-long  the long forms of crash, property and load tests"
+	@echo "make check      cargo xtask check: everything but the tests"
+
+# A compiler, a linker and git; installed with apt-get where that is possible.
+tools:
+	@ci/install-tools
+
+run: tools
+	$(CARGO) build --locked --release --package larder
+	@ci/welcome $(LISTEN)
+	$(CARGO) run --quiet --locked --release --package larder -- serve --listen $(LISTEN)
+
+clients: tools
+	@ci/install-clients
+
+test: clients
+	@ci/test
+
+test-long: clients
+	LARDER_REQUIRE_CLIENTS="$$(cat target/clients/present)" $(CARGO) test --locked --release --workspace -- --ignored
+
+check: tools
+	$(CARGO) xtask check
