@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
+CLOCK = Path(__file__).with_name("clock.py")
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,22 @@ class Failed(Exception):
 def timed(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> Cost:
     """Runs a command to its end. Peak memory is that of the largest process among it and its children."""
     read, write = os.pipe()
-    start = time.monotonic()
-    pid = os.posix_spawnp(
-        "env",
-        ["env", *(["-C", str(cwd)] if cwd else []), *command],
-        {**os.environ, **(env or {})},
-        file_actions=[(os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_CLOSE, read)],
+    ran = subprocess.run(
+        # The shell puts the pipe where the clock writes to; then it is gone.
+        ["bash", "-c", f'exec 3>&{write} {write}>&-; exec "$@"', "clock", sys.executable, "-S", "-E", str(CLOCK), *command],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        pass_fds=[write],
+        text=True,
+        check=False,
     )
     os.close(write)
-    with os.fdopen(read, "rb") as stream:
-        output = stream.read().decode()
-    _, status, usage = os.wait4(pid, 0)
-    seconds = time.monotonic() - start
-    if status != 0:
-        raise Failed(f"exit {os.waitstatus_to_exitcode(status)}: {shlex.join(command)}\n{output}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, output)
+    with os.fdopen(read) as stream:
+        cost = json.loads(stream.read() or "{}")
+    if cost.get("code") != 0:
+        raise Failed(f"exit {cost.get('code')}: {shlex.join(command)}\n{ran.stdout}")
+    return Cost(cost["seconds"], cost["cpu"], cost["peak_kib"], ran.stdout)
 
 
 def shell(script: str, cwd: Path | None = None) -> Cost:
