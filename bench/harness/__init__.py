@@ -1,0 +1,1 @@
+"""What every subject needs: servers, clients, the load, pairs of runs, and the page of results."""

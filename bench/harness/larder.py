@@ -1,0 +1,87 @@
+"""Larder as it is run for a measurement. Every assumption about its command line and its answers is in this file."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.process import Cost, Failed, Server, free_port, timed
+
+KV = "/http/kv/bench/"
+CCACHE = "/http/ccache/bench/"
+
+
+class LarderServer(Server):
+    """A server over `data`, which may hold a store already. `opened` is the time from its start to its first answer."""
+
+    def __init__(self, binary: Path, data: Path, quota: str = "100GiB", options: list[str] | None = None) -> None:
+        self.binary = binary
+        self.data = data
+        port = free_port()
+        start = time.monotonic()
+        super().__init__(
+            [str(binary), "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data), "--quota", quota, *(options or [])],
+            port,
+            data.with_name(data.name + ".log"),
+        )
+        while self.get("/healthz")[0] != 200:
+            if time.monotonic() - start > 60:
+                raise Failed("/healthz did not answer 200 within 60 s")
+            time.sleep(0.001)
+        self.opened = time.monotonic() - start
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except OSError:
+            return 0, b""
+        finally:
+            connection.close()
+
+    def status(self) -> dict[str, Any]:
+        code, body = self.get("/status")
+        return json.loads(body) if code == 200 else {}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One `larder save` or `larder restore`: its cost, and what it said with --json."""
+
+    cost: Cost
+    said: dict[str, Any]
+
+    @property
+    def new_bytes(self) -> int:
+        return int(self.said["new_bytes"])
+
+
+class LarderClient:
+    """The command line of one machine: its memory of unchanged files lives under `home`."""
+
+    def __init__(self, binary: Path, addr: str, home: Path) -> None:
+        self.binary = binary
+        self.env = {"LARDER_URL": f"http://{addr}", "XDG_CACHE_HOME": str(home)}
+
+    def save(self, key: str, parent: Path, *paths: str) -> Transfer:
+        return self.run(parent, "save", "--json", key, *paths)
+
+    def restore(self, key: str, parent: Path) -> Transfer:
+        return self.run(parent, "restore", "--json", key)
+
+    def gc(self, *options: str) -> Cost:
+        return timed([str(self.binary), "gc", *options], env=self.env)
+
+    def run(self, parent: Path, *arguments: str) -> Transfer:
+        cost = timed([str(self.binary), *arguments], cwd=parent, env=self.env)
+        # A fault is a miss for a build, hence exit 0; for a measurement it must be a fault.
+        said = json.loads(cost.output)
+        if not said.get("ok", said.get("hit", True)):
+            raise Failed(f"{arguments}: {cost.output}")
+        return Transfer(cost, said)
