@@ -3,3 +3,4 @@
 pub mod ci;
 pub mod manifest;
 pub mod reapi;
+pub mod reapi_action;
