@@ -58,6 +58,13 @@ struct BytesLabels {
     direction: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SoftAnswerLabels {
+    door: String,
+    client: &'static str,
+    outcome: Outcome,
+}
+
 /// The counters of one process. Hit ratios come from `lookups` alone: blob reads would flatter them.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
@@ -69,6 +76,7 @@ struct Families {
     lookups: Family<OperationLabels, Counter>,
     writes: Family<OperationLabels, Counter>,
     bytes: Family<BytesLabels, Counter>,
+    soft_answers: Family<SoftAnswerLabels, Counter>,
 }
 
 impl Counters {
@@ -77,6 +85,11 @@ impl Counters {
         registry.register("larder_lookups", "Lookups of entries, by outcome", self.inner.lookups.clone());
         registry.register("larder_writes", "Writes of entries, by outcome", self.inner.writes.clone());
         registry.register("larder_bytes", "Bytes of values that crossed a door", self.inner.bytes.clone());
+        registry.register(
+            "larder_soft_answers",
+            "Faults that a client was not told of, so that its build goes on",
+            self.inner.soft_answers.clone(),
+        );
     }
 
     /// Counts one lookup.
@@ -99,10 +112,25 @@ impl Counters {
         self.inner.bytes.get_or_create(&BytesLabels { door: door.to_owned(), direction: "out" }).inc_by(bytes);
     }
 
+    /// Counts one fault that a client was answered a miss or a success for, so that its build goes on. `client` is the
+    /// tool as the door calls it.
+    pub fn soft_answer(&self, door: &str, client: &'static str, fault: ErrorKind) {
+        self.inner.soft_answers.get_or_create(&soft_answer(door, client, fault)).inc();
+    }
+
+    /// Soft answers so far for this fault, of one door and client.
+    pub fn soft_answers(&self, door: &str, client: &'static str, fault: ErrorKind) -> u64 {
+        self.inner.soft_answers.get_or_create(&soft_answer(door, client, fault)).get()
+    }
+
     /// Lookups so far with this outcome, of one door and namespace.
     pub fn lookups(&self, door: &str, namespace: &Namespace, outcome: Outcome) -> u64 {
         self.inner.lookups.get_or_create(&operation(door, namespace, outcome)).get()
     }
+}
+
+fn soft_answer(door: &str, client: &'static str, fault: ErrorKind) -> SoftAnswerLabels {
+    SoftAnswerLabels { door: door.to_owned(), client, outcome: Outcome::Error(fault) }
 }
 
 fn operation(door: &str, namespace: &Namespace, outcome: Outcome) -> OperationLabels {

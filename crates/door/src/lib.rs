@@ -8,8 +8,10 @@ mod credential;
 mod door;
 pub mod golden;
 mod section;
+mod size;
 
 pub use body::{RangeHeader, body_of, content_length, range_of, stream_of_body};
 pub use credential::credential_of;
 pub use door::{Door, Exchange, Helper, HelperContext};
 pub use section::{Section, explain_toml_error};
+pub use size::ByteCount;
