@@ -3,14 +3,21 @@
 //! Fields and numbers are the protocol's; `docs/format-tree.md` says which of them a saved tree uses. A message is in
 //! canonical form when its children are sorted by the bytes of their names and its properties by name.
 
+use serde::{Deserialize, Serialize};
+
+use crate::json::{self, is_unset};
+
 /// The name of a blob.
-#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Digest {
     /// Lower-case hexadecimal.
     #[prost(string, tag = "1")]
+    #[serde(skip_serializing_if = "is_unset")]
     pub hash: String,
     /// Bytes of the blob.
     #[prost(int64, tag = "2")]
+    #[serde(with = "json::int64", skip_serializing_if = "is_unset", alias = "size_bytes")]
     pub size_bytes: i64,
 }
 
@@ -26,27 +33,34 @@ pub struct Timestamp {
 }
 
 /// A fact that the protocol has no field for.
-#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NodeProperty {
     /// Its name.
     #[prost(string, tag = "1")]
+    #[serde(skip_serializing_if = "is_unset")]
     pub name: String,
     /// Its value.
     #[prost(string, tag = "2")]
+    #[serde(skip_serializing_if = "is_unset")]
     pub value: String,
 }
 
 /// What a node has beside name and content.
-#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NodeProperties {
     /// Facts without a field of their own, sorted by name.
     #[prost(message, repeated, tag = "1")]
+    #[serde(skip_serializing_if = "is_unset")]
     pub properties: Vec<NodeProperty>,
     /// When the content was last changed.
     #[prost(message, optional, tag = "2")]
+    #[serde(skip_serializing_if = "is_unset")]
     pub mtime: Option<Timestamp>,
     /// Permission bits (`google.protobuf.UInt32Value`).
     #[prost(message, optional, tag = "3")]
+    #[serde(skip_serializing_if = "is_unset", alias = "unix_mode")]
     pub unix_mode: Option<u32>,
 }
 
