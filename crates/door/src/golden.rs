@@ -36,7 +36,7 @@ impl Transcript {
     }
 
     /// Makes an exchange and writes it down: method, path, status, headers in order of name, and the body as text (or its
-    /// length, when it is not text or long).
+    /// length, when it is not printable text or long).
     ///
     /// # Panics
     /// As [`exchange`].
@@ -52,7 +52,7 @@ impl Transcript {
         }
         match std::str::from_utf8(response.body()) {
             Ok("") => {}
-            Ok(body) if body.len() <= 2000 => {
+            Ok(body) if body.len() <= 2000 && !body.contains(|c: char| c.is_control() && c != '\n') => {
                 let _ = writeln!(text, "{body}");
             }
             _ => {
