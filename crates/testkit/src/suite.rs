@@ -45,11 +45,15 @@ use cases;
 
 /// Runs every case, each on a fresh subject and a runtime of its own, and then names the broken ones.
 fn check<S: Send + 'static>(suite: &str, cases: &[Case<S>], fresh: impl AsyncFn() -> S) {
+    check_within(DEADLINE, suite, cases, fresh);
+}
+
+fn check_within<S: Send + 'static>(deadline: Duration, suite: &str, cases: &[Case<S>], fresh: impl AsyncFn() -> S) {
     let mut broken = String::new();
     let mut count = 0;
     for case in cases {
         println!("{suite}: {}", case.name);
-        if let Err(reason) = run(case, &fresh) {
+        if let Err(reason) = run(deadline, case, &fresh) {
             count += 1;
             write!(broken, "\n  {}: {reason}", case.name).expect("a string takes what is written to it");
         }
@@ -57,7 +61,7 @@ fn check<S: Send + 'static>(suite: &str, cases: &[Case<S>], fresh: impl AsyncFn(
     assert!(broken.is_empty(), "{suite}: {count} of {} promises are broken:{broken}", cases.len());
 }
 
-fn run<S: Send + 'static>(case: &Case<S>, fresh: &impl AsyncFn() -> S) -> Result<(), String> {
+fn run<S: Send + 'static>(deadline: Duration, case: &Case<S>, fresh: &impl AsyncFn() -> S) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -66,13 +70,13 @@ fn run<S: Send + 'static>(case: &Case<S>, fresh: &impl AsyncFn() -> S) -> Result
     let outcome = runtime.block_on(async {
         // On a task of its own, so that a case which blocks its thread does not block the deadline.
         let case = tokio::spawn((case.run)(fresh().await));
-        tokio::time::timeout(DEADLINE, case).await
+        tokio::time::timeout(deadline, case).await
     });
     runtime.shutdown_background();
     match outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(stopped)) => Err(reason(stopped)),
-        Err(_) => Err(format!("did not end within {} seconds", DEADLINE.as_secs())),
+        Err(_) => Err(format!("did not end within {} seconds", deadline.as_secs())),
     }
 }
 

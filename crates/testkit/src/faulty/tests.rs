@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_base::{Blobs, ByteRange, ContentHash, Entries as _, EntryPrefix, ErrorKind, Namespace, collect};
+use larder_base::{
+    Access, Attributes, Blobs, ByteRange, ContentHash, DoorName, Entries, EntryAddress, EntryBody, EntryPrefix,
+    ErrorKind, Namespace, NewEntry, PartName, PutIf, Scope, Segments as _, UploadId, collect,
+};
 
 use super::{Fault, Faults, Faulty, Gate, Verb};
 use crate::clock::FakeClock;
@@ -111,4 +114,59 @@ async fn a_held_call_waits_for_the_gate_and_then_takes_effect() {
     gate.open();
     call.await.unwrap().unwrap();
     assert!(bench.is_kept().await);
+}
+
+#[tokio::test]
+async fn every_verb_meets_the_faults_of_its_own_name() {
+    let verbs = [
+        Verb::GetBlob,
+        Verb::PutBlob,
+        Verb::MissingBlobs,
+        Verb::GetEntry,
+        Verb::PutEntry,
+        Verb::ListEntries,
+        Verb::DeleteEntry,
+        Verb::Locate,
+        Verb::ReadSegment,
+        Verb::ReceivePart,
+        Verb::AdoptPart,
+        Verb::WaitingParts,
+        Verb::DiscardParts,
+    ];
+    for verb in verbs {
+        let bench = Bench::new();
+        bench.faults.add(verb, .., Fault::Fail(ErrorKind::Denied));
+        let failed = call(&bench, verb).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Denied);
+        let counted: Vec<_> = verbs.into_iter().filter(|verb| bench.faults.calls(*verb) > 0).collect();
+        assert_eq!(counted, [verb]);
+        bench.faults.clear();
+        call(&bench, verb).await.unwrap();
+        assert_eq!(bench.faults.calls(verb), 2);
+    }
+}
+
+async fn call(bench: &Bench, verb: Verb) -> larder_base::Result<()> {
+    let (faulty, ns) = (&bench.faulty, &bench.namespace);
+    let door = DoorName::new("bench");
+    let address = EntryAddress { namespace: ns.clone(), scope: Scope::Trusted, door, key: "key".parse().unwrap() };
+    let all = EntryPrefix { namespace: ns.clone(), scope: None, door: None, prefix: String::new() };
+    let body = EntryBody::Value(Bytes::new());
+    let entry = NewEntry { body, attributes: Attributes::new(), links: [].into(), writer: String::new() };
+    let part = PartName { upload: UploadId::from_random([1; 16]), number: 1 };
+    match verb {
+        Verb::GetBlob => Blobs::get(faulty, ns, &bench.hash, ByteRange::ALL).await.map(drop),
+        Verb::PutBlob => bench.put().await,
+        Verb::MissingBlobs => faulty.missing(ns, &[]).await.map(drop),
+        Verb::GetEntry => Entries::get(faulty, &address, Access::Check).await.map(drop),
+        Verb::PutEntry => Entries::put(faulty, &address, entry, PutIf::Always).await.map(drop),
+        Verb::ListEntries => faulty.list(&all, None, 10).await.map(drop),
+        Verb::DeleteEntry => faulty.delete(&address).await.map(drop),
+        Verb::Locate => faulty.locate(ns, &[]).await.map(drop),
+        Verb::ReadSegment => faulty.read(0, ByteRange::ALL).await.map(drop),
+        Verb::ReceivePart => faulty.receive(&part, 0, in_pieces(&Bytes::new(), 1)).await,
+        Verb::AdoptPart => faulty.adopt(ns, &part).await.map(drop),
+        Verb::WaitingParts => faulty.waiting(None).await.map(drop),
+        Verb::DiscardParts => faulty.discard(&part.upload).await,
+    }
 }

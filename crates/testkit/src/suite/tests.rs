@@ -1,8 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use larder_base::{BoxFuture, ContentHash, Namespace};
 
-use super::{Case, blobs, check, entries, segments};
+use super::{Case, blobs, check, check_within, entries, segments};
 use crate::clock::FakeClock;
 use crate::faulty::{Faults, Faulty};
 use crate::memory::Memory;
@@ -15,6 +16,10 @@ fn memory() -> (Memory, FakeClock) {
 fn faultless() -> (Memory, Arc<Faulty<Memory>>, FakeClock) {
     let (memory, clock) = memory();
     (memory.clone(), Arc::new(Faulty::new(Arc::new(memory), Faults::none())), clock)
+}
+
+fn case<S>(name: &'static str, run: fn(S) -> BoxFuture<'static, ()>) -> Case<S> {
+    Case { name, run }
 }
 
 fn losing(memory: Memory) -> entries::Lose {
@@ -75,11 +80,8 @@ fn a_wrapper_without_faults_keeps_every_promise_of_what_it_wraps() {
 
 #[test]
 fn every_broken_promise_is_named_with_its_reason_and_the_kept_ones_are_not() {
-    fn case(name: &'static str, run: fn(u8) -> BoxFuture<'static, ()>) -> Case<u8> {
-        Case { name, run }
-    }
     let cases = [
-        case("first_is_kept", |_| Box::pin(async {})),
+        case("first_is_kept", |_: u8| Box::pin(async {})),
         case("second_is_broken", |subject| Box::pin(async move { assert_eq!(subject, 8, "seven is not eight") })),
         case("third_is_broken", |_| Box::pin(async { panic!("plainly") })),
     ];
@@ -89,4 +91,22 @@ fn every_broken_promise_is_named_with_its_reason_and_the_kept_ones_are_not() {
     assert!(report.contains("second_is_broken: ") && report.contains("seven is not eight"), "{report}");
     assert!(report.contains("third_is_broken: plainly"), "{report}");
     assert!(!report.contains("first_is_kept"), "{report}");
+}
+
+#[test]
+fn a_case_that_hangs_is_named_even_when_it_blocks_its_thread() {
+    let cases = [
+        case("waits_for_ever", |_: mpsc::Receiver<()>| Box::pin(std::future::pending())),
+        case("blocks_for_ever", |never| Box::pin(async move { never.recv().unwrap_or(()) })),
+    ];
+    let (sender, receiver) = mpsc::channel();
+    let receivers = std::cell::RefCell::new(vec![receiver, mpsc::channel().1]);
+    let report = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let fresh = async || receivers.borrow_mut().pop().unwrap();
+        check_within(Duration::from_millis(50), "sample", &cases, fresh);
+    }));
+    drop(sender);
+    let report = report.unwrap_err().downcast::<String>().unwrap();
+    assert!(report.contains("waits_for_ever: did not end within"), "{report}");
+    assert!(report.contains("blocks_for_ever: did not end within"), "{report}");
 }
