@@ -162,6 +162,11 @@ impl Hasher {
         self.size += piece.len() as u64;
     }
 
+    /// Bytes taken in so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The digest of all pieces in order.
     pub fn finish(self) -> Digest {
         Digest { hash: ContentHash::sha256(self.state.finalize().into()), size: self.size }

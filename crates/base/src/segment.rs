@@ -43,6 +43,12 @@ pub enum RecordKind {
     Adoption = 6,
     /// The last record of a sealed segment: a table of the others.
     Trailer = 7,
+    /// The end of a group of records that take effect together or not at all.
+    Commit = 8,
+    /// A segment that was evicted: nothing in it counts any more.
+    Eviction = 9,
+    /// Segments of which something was promised to stay readable.
+    Touch = 10,
 }
 
 impl RecordKind {
@@ -56,6 +62,9 @@ impl RecordKind {
             5 => Self::Grant,
             6 => Self::Adoption,
             7 => Self::Trailer,
+            8 => Self::Commit,
+            9 => Self::Eviction,
+            10 => Self::Touch,
             _ => return None,
         })
     }

@@ -1,0 +1,169 @@
+//! Checkpoints: what was published goes into LMDB, as one transaction with the position in the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use larder_base::{Result, Timestamp};
+use parking_lot::{Condvar, Mutex};
+
+use crate::core::Core;
+use crate::disk::{OnDisk, disk_error};
+use crate::files::segment_path;
+use crate::index::{Flush, Table, meta};
+use crate::row::EntryRow;
+
+/// Rows above LMDB after which a checkpoint is made.
+const ROWS_MAX: usize = 16 << 10;
+/// Bytes of log after which a checkpoint is made: about what the next opening reads again.
+const LOG_MAX: u64 = 32 << 20;
+/// Rows above LMDB at which the committer waits for the checkpoint: memory is bounded however slow the disk is.
+const ROWS_LIMIT: usize = 16 * ROWS_MAX;
+/// How long published rows and times of service wait at most for a checkpoint.
+const IDLE: Duration = Duration::from_secs(20);
+/// Entries served after which a checkpoint is made.
+const SERVED_MAX: usize = 64 << 10;
+
+#[derive(Default)]
+struct Wish {
+    wanted: bool,
+    stop: bool,
+    log: u64,
+}
+
+/// Decides when checkpoints are made; its thread makes them.
+#[derive(Default)]
+pub(crate) struct Checkpointer {
+    wish: Mutex<Wish>,
+    changed: Condvar,
+    done: Condvar,
+}
+
+impl Checkpointer {
+    /// The log grew by so many bytes. Waits when too much is above LMDB.
+    pub(crate) fn log_grew(&self, core: &Core, bytes: u64) {
+        let rows = core.index.overlay.waiting();
+        let mut wish = self.wish.lock();
+        wish.log += bytes;
+        if rows > ROWS_MAX || wish.log > LOG_MAX {
+            wish.wanted = true;
+            self.changed.notify_one();
+        }
+        if rows > ROWS_LIMIT && !wish.stop {
+            // One attempt is waited for, whether it succeeds or not.
+            self.done.wait_for(&mut wish, IDLE);
+        }
+    }
+
+    /// An entry was served.
+    pub(crate) fn served(&self, waiting: usize) {
+        if waiting > SERVED_MAX {
+            self.wish.lock().wanted = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        self.wish.lock().stop = true;
+        self.changed.notify_all();
+        self.done.notify_all();
+    }
+
+    /// Makes checkpoints until it is stopped.
+    pub(crate) fn run(&self, core: &Core) {
+        loop {
+            {
+                let mut wish = self.wish.lock();
+                if !wish.wanted && !wish.stop {
+                    self.changed.wait_for(&mut wish, IDLE);
+                }
+                if wish.stop {
+                    return;
+                }
+                wish.wanted = false;
+                wish.log = 0;
+            }
+            if (core.index.overlay.waiting() > 0 || !core.served.lock().is_empty())
+                && let Err(error) = core.checkpoint(false)
+            {
+                tracing::warn!(%error, "a checkpoint of the index failed; the log has everything, and it is tried again");
+            }
+            self.done.notify_all();
+        }
+    }
+}
+
+impl Core {
+    /// Brings LMDB up to date with all that is published. With `clean`, also saves what else a restart needs.
+    pub(crate) fn checkpoint(&self, clean: bool) -> Result<()> {
+        let _one_at_a_time = self.checkpoint.lock();
+        let layer = self.index.overlay.begin_flush();
+        // The position may lie beyond what was synced; LMDB must never be ahead of the log.
+        let active = self.active.read().clone();
+        if let Some((segment, file)) = active {
+            file.sync().at("sync segment", &segment_path(segment)).inspect_err(|error| self.health.poison(error))?;
+        }
+        self.disk.before_index_commit().map_err(|error| disk_error("commit index", "index", error))?;
+        let served = std::mem::take(&mut *self.served.lock());
+        let mut unflushed = HashMap::new();
+        let heat = if clean { self.heat.save(self.now()) } else { Vec::new() };
+        let flushed = self.index.flush(&layer, |flush| {
+            for (key, time) in &served {
+                if self.index.overlay.changed_since_flush(Table::Entries, key) {
+                    // The newer row would overwrite this one; its time is written with it, next time.
+                    unflushed.insert(key.clone(), *time);
+                } else {
+                    flush_served(flush, key, *time)?;
+                }
+            }
+            if clean {
+                for (segment, time, bits) in &heat {
+                    let key = [&segment.to_be_bytes()[..], &time.as_millis().to_be_bytes()].concat();
+                    let row: Vec<u8> = bits.iter().flat_map(|word| word.to_le_bytes()).collect();
+                    flush.put(Table::Heat, &key, &row)?;
+                }
+                flush.put(Table::Meta, meta::CLEAN, &[])?;
+            }
+            Ok(())
+        });
+        let returned = if flushed.is_ok() { unflushed } else { served };
+        for (key, time) in returned {
+            let mut served = self.served.lock();
+            let kept = served.entry(key).or_insert(time);
+            *kept = time.max(*kept);
+        }
+        flushed?;
+        self.index.overlay.end_flush();
+        self.health.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.usage.index.store(self.index.used_bytes()?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The first commit after a clean shutdown: what was saved then counts no more.
+    pub(crate) fn checkpoint_at_open(&self) -> Result<()> {
+        let layer = self.index.overlay.begin_flush();
+        self.disk.before_index_commit().map_err(|error| disk_error("commit index", "index", error))?;
+        self.index.flush(&layer, |flush| {
+            flush.clear(Table::Heat)?;
+            flush.delete(Table::Meta, meta::CLEAN)
+        })?;
+        self.index.overlay.end_flush();
+        Ok(())
+    }
+}
+
+fn flush_served(flush: &mut Flush<'_>, key: &[u8], time: Timestamp) -> heed::Result<()> {
+    let changed = flush.get(Table::Entries, key)?.map(|row| EntryRow::with_last_served(row, time));
+    changed.map_or(Ok(()), |row| flush.put(Table::Entries, key, &row))
+}
+
+/// Starts the thread that makes checkpoints.
+pub(crate) fn spawn(
+    checkpointer: &Arc<Checkpointer>,
+    core: &Arc<Core>,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let (checkpointer, core) = (Arc::clone(checkpointer), Arc::clone(core));
+    std::thread::Builder::new().name("larder-checkpoint".into()).spawn(move || checkpointer.run(&core))
+}

@@ -1,0 +1,336 @@
+//! The one thread that appends to the log.
+//!
+//! Whoever wants to write submits an operation: a closure that looks at the rows as they are, decides, and appends
+//! records. The thread runs all that wait, one after the other, writes what they appended with one call, makes it durable
+//! with one sync, publishes the rows and then answers. Who arrives during a sync shares the next one; there is no timer.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use larder_base::{Error, ErrorKind, Result};
+use parking_lot::{Condvar, Mutex};
+
+use crate::checkpoint::Checkpointer;
+use crate::core::Core;
+use crate::disk::OnDisk;
+use crate::files::segment_path;
+use crate::group::Group;
+use crate::index::{Table, meta};
+use crate::log::ActiveLog;
+use crate::options::Durability;
+use crate::row::Position;
+
+/// Bytes that may wait in the queue before the next submitter waits.
+const QUEUE_MAX: u64 = 64 << 20;
+/// Bytes after which no more operations join a group.
+const GROUP_MAX: u64 = 8 << 20;
+
+/// How an operation is to be treated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// About the bytes it will append.
+    pub(crate) weight: u64,
+    /// Its answer waits for the sync (under [`Durability::Synced`]).
+    pub(crate) durable: bool,
+    /// It may go beyond the quota, because it frees space or is tiny and keeps a promise.
+    pub(crate) beyond_quota: bool,
+}
+
+impl Terms {
+    /// A write of about so many bytes.
+    pub(crate) fn write(weight: u64) -> Self {
+        Self { weight, durable: true, beyond_quota: false }
+    }
+
+    /// A write that the store makes to keep its house.
+    pub(crate) fn housekeeping(weight: u64) -> Self {
+        Self { weight, durable: true, beyond_quota: true }
+    }
+
+    /// The answer need not wait for the sync: nothing is promised yet.
+    pub(crate) fn unsynced(self) -> Self {
+        Self { durable: false, ..self }
+    }
+}
+
+/// Why a whole group came to nothing; every operation in it gets this.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl Refusal {
+    fn of(error: &Error) -> Self {
+        let mut message = error.message().to_owned();
+        if let Some(source) = std::error::Error::source(error) {
+            message = format!("{message}: {source}");
+        }
+        Self { kind: error.kind(), message, hint: error.hint() }
+    }
+
+    fn error(&self) -> Error {
+        let error = Error::new(self.kind, "write to the log", self.message.clone());
+        match self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+trait Operation: Send {
+    fn terms(&self) -> Terms;
+    fn run(&mut self, group: &mut Group<'_>);
+    fn refuse(&mut self, error: Error);
+    fn answer(self: Box<Self>, outcome: std::result::Result<(), &Refusal>);
+}
+
+struct Call<T, Op, Done> {
+    terms: Terms,
+    op: Option<Op>,
+    result: Option<Result<T>>,
+    done: Done,
+}
+
+impl<T, Op, Done> Operation for Call<T, Op, Done>
+where
+    T: Send,
+    Op: FnOnce(&mut Group<'_>) -> Result<T> + Send,
+    Done: FnOnce(Result<T>) + Send,
+{
+    fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    fn run(&mut self, group: &mut Group<'_>) {
+        if let Some(op) = self.op.take() {
+            self.result = Some(op(group));
+        }
+    }
+
+    fn refuse(&mut self, error: Error) {
+        self.op = None;
+        self.result = Some(Err(error));
+    }
+
+    fn answer(self: Box<Self>, outcome: std::result::Result<(), &Refusal>) {
+        let result = match (self.result, outcome) {
+            (Some(Ok(_)), Err(refusal)) => Err(refusal.error()),
+            (Some(result), _) => result,
+            (None, _) => Err(stopped()),
+        };
+        (self.done)(result);
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Unavailable, "write to the log", "the store is closed")
+}
+
+#[derive(Default)]
+struct Waiting {
+    operations: VecDeque<Box<dyn Operation>>,
+    bytes: u64,
+    closed: bool,
+}
+
+/// What waits for the committer.
+#[derive(Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    taken: Condvar,
+}
+
+impl Queue {
+    /// Hands an operation to the committer; `done` is called once, on the committer's thread, and must not block. Waits
+    /// while too many bytes are queued, except for what the store itself must write.
+    pub(crate) fn submit<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        op: impl FnOnce(&mut Group<'_>) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let mut waiting = self.waiting.lock();
+        while waiting.bytes > QUEUE_MAX && !waiting.closed && !terms.beyond_quota {
+            self.taken.wait(&mut waiting);
+        }
+        if waiting.closed {
+            drop(waiting);
+            return done(Err(stopped()));
+        }
+        waiting.bytes += terms.weight;
+        waiting.operations.push_back(Box::new(Call { terms, op: Some(op), result: None, done }));
+        self.arrived.notify_one();
+    }
+
+    /// As [`Queue::submit`], and waits for the answer.
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        op: impl FnOnce(&mut Group<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        self.submit(terms, op, move |result| {
+            // The other end waits for exactly this.
+            let _ = sender.send(result);
+        });
+        receiver.recv().unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// What waits, for one group; `None` once the queue is closed and empty.
+    fn take(&self) -> Option<Vec<Box<dyn Operation>>> {
+        let mut waiting = self.waiting.lock();
+        while waiting.operations.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            self.arrived.wait(&mut waiting);
+        }
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while bytes < GROUP_MAX
+            && let Some(operation) = waiting.operations.pop_front()
+        {
+            bytes += operation.terms().weight;
+            taken.push(operation);
+        }
+        waiting.bytes -= bytes;
+        self.taken.notify_all();
+        Some(taken)
+    }
+
+    /// Takes nothing more; what was taken is still done.
+    pub(crate) fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.arrived.notify_all();
+        self.taken.notify_all();
+    }
+}
+
+/// Closes the queue however the thread ends, so that nobody waits for ever.
+struct Closing(Arc<Core>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.health.poison(&Error::new(ErrorKind::Failed, "write to the log", "the writing thread panicked"));
+        }
+        self.0.queue.close();
+        let left = std::mem::take(&mut self.0.queue.waiting.lock().operations);
+        drop(left);
+    }
+}
+
+/// Runs until the queue is closed and everything in it is done.
+pub(crate) fn run(core: &Arc<Core>, checkpointer: &Checkpointer, mut log: ActiveLog) {
+    let closing = Closing(Arc::clone(core));
+    while let Some(operations) = core.queue.take() {
+        run_group(core, &mut log, operations);
+        if log.offset >= core.segment_len()
+            && core.health.check("seal segment").is_ok()
+            && let Err(error) = log.roll(core)
+        {
+            if error.kind() == ErrorKind::Full {
+                core.usage.disk_full.store(true, Ordering::Relaxed);
+            } else {
+                core.health.poison(&error);
+            }
+        }
+        checkpointer.log_grew(core, log.appended());
+    }
+    drop(closing);
+}
+
+fn run_group(core: &Core, log: &mut ActiveLog, mut operations: Vec<Box<dyn Operation>>) {
+    let mut group = Group::new(core, log.segment, log.offset, log.ordinal);
+    for operation in &mut operations {
+        let terms = operation.terms();
+        let allowed = core.health.check("write").and_then(|()| {
+            if terms.beyond_quota || core.usage.fits(group.len() + terms.weight) {
+                Ok(())
+            } else {
+                Err(core.usage.full("write"))
+            }
+        });
+        match allowed {
+            Ok(()) => {
+                group.durable |= terms.durable;
+                operation.run(&mut group);
+            }
+            Err(error) => operation.refuse(error),
+        }
+    }
+    let relaxed = core.options.durability == Durability::Relaxed;
+    let early = relaxed && group.after_sync.is_empty();
+    let sync = group.durable;
+    let outcome = log.write(core, group, sync && !early).map_err(|error| Refusal::of(&error));
+    for operation in operations {
+        operation.answer(outcome.as_ref().copied());
+    }
+    if sync && early && outcome.is_ok() {
+        // Who was answered did not wait for this. A failure shows in the next write.
+        if let Err(error) = log.sync(core) {
+            core.health.poison(&error);
+        }
+    }
+}
+
+impl ActiveLog {
+    /// Appends a group, syncs it if asked, and publishes its rows. On an error nothing of the group took effect; unless
+    /// the error is that the disk is full, the store is poisoned.
+    fn write(&mut self, core: &Core, mut group: Group<'_>, sync: bool) -> Result<()> {
+        group.finish(self.synced)?;
+        let (end, ordinals) = (group.end(), group.ordinals());
+        let lines = std::mem::take(&mut group.lines);
+        let pieces = std::mem::take(&mut group.pieces);
+        if !lines.is_empty() {
+            self.append(core, &pieces)?;
+        }
+        let poisoning = |error: Error| {
+            core.health.poison(&error);
+            error
+        };
+        if sync && !lines.is_empty() {
+            self.sync_to(core, end).map_err(poisoning)?;
+        }
+        for action in std::mem::take(&mut group.after_sync) {
+            action(core).map_err(poisoning)?;
+        }
+        let now = group.now;
+        for (due, held) in [(&group.due, false), (&group.held_due, true)] {
+            due.iter().for_each(|segment| core.heat.marked(*segment, now, held));
+        }
+        if !lines.is_empty() {
+            core.heat.written(self.segment, ordinals.clone(), now);
+            let position = Position { segment: self.segment, offset: end, ordinal: ordinals.end };
+            group.set(Table::Meta, meta::POSITION, position.encode());
+            let row = self.row(end, ordinals.end, now, group.segment(self.segment)?);
+            group.set(Table::Segments, &self.segment.to_be_bytes(), row.encode());
+            core.usage.segments.fetch_add(end - self.offset, Ordering::Relaxed);
+            self.advance(end, ordinals.end, lines);
+        }
+        core.index.overlay.publish(group.into_changes());
+        Ok(())
+    }
+
+    /// Writes at the end of the segment. What could not be written is cut off again.
+    fn append(&mut self, core: &Core, pieces: &[Bytes]) -> Result<()> {
+        let parts: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let path = segment_path(self.segment);
+        let Err(error) = self.file.write_at(&parts, self.offset).at("append to segment", &path) else {
+            core.usage.disk_full.store(false, Ordering::Relaxed);
+            return Ok(());
+        };
+        match self.file.truncate(self.offset).at("cut segment after a failed write", &path) {
+            Ok(()) if error.kind() == ErrorKind::Full => core.usage.disk_full.store(true, Ordering::Relaxed),
+            Ok(()) => core.health.poison(&error),
+            Err(cut) => core.health.poison(&cut),
+        }
+        Err(error)
+    }
+}

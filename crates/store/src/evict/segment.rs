@@ -1,0 +1,289 @@
+//! The eviction of one segment.
+
+use std::collections::HashSet;
+
+use larder_base::segment::{Record, RecordKind};
+use larder_base::{ContentHash, EntryAddress, ErrorKind, Namespace, Result};
+
+use super::Evicted;
+use crate::body::{Adoption, Grant, Origin, Placed, Removal, Trailer, TrailerLine, eviction_record};
+use crate::committer::Terms;
+use crate::core::Core;
+use crate::disk::{DiskFile, OnDisk};
+use crate::files::segment_path;
+use crate::group::{Group, weight};
+use crate::index::Table;
+use crate::log::read_lines;
+use crate::row::{BlobRow, EntryRow};
+use crate::rows::Rows;
+use crate::scan::{Scanner, Step, read_body_at, read_trailer};
+use crate::store::Store;
+
+/// Rows deleted in one operation of the committer: a few milliseconds, for which writers wait.
+const DROPS_AT_ONCE: usize = 2048;
+/// Bytes written again in one operation.
+const COPY_AT_ONCE: u64 = 1 << 20;
+
+/// What is to become of a segment's records.
+#[derive(Default)]
+struct Plan {
+    /// Blobs in use: offset, ordinal and line of their records.
+    keep: Vec<(u64, u32, TrailerLine)>,
+    keep_bytes: u64,
+    drop: Vec<(ContentHash, u32)>,
+    keep_entries: Vec<(EntryAddress, u32)>,
+    drop_entries: Vec<(EntryAddress, u32, u64)>,
+    grants: Vec<Grant>,
+    adoptions: Vec<Adoption>,
+    removals: Vec<Removal>,
+}
+
+impl Store {
+    /// Drops a segment, if that may be done and is worth it; returns the bytes of its file.
+    pub(super) fn evict_segment(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
+        let core = self.core();
+        if !core.heat.freeze(id, core.now()) {
+            return Ok(None);
+        }
+        match self.evict_frozen(id, evicted) {
+            Ok(Some(length)) => Ok(Some(length)),
+            other => {
+                core.heat.thaw(id);
+                other
+            }
+        }
+    }
+
+    fn evict_frozen(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
+        let core = self.core();
+        let path = segment_path(id);
+        let Some(file) = core.segment_file(id)? else { return Ok(None) };
+        let length = file.size().at("measure segment", &path)?;
+        let Some((trailer, hidden)) = table(&*file, length).at("read segment", &path)? else { return Ok(None) };
+        if hidden && core.heat.touched_count(id, u32::MAX >> 6, core.now()) > 0 {
+            // Some of its records cannot be found without the index, and one of them may be in use.
+            return Ok(None);
+        }
+        let plan = plan(core, &*file, id, &trailer)?;
+        if plan.keep_bytes > length - length / 4 {
+            return Ok(None);
+        }
+        let older = core.heat.ids().first().is_some_and(|oldest| *oldest < id);
+        let queue = &core.queue;
+        evicted.kept += self.copy_blobs(&*file, id, &plan.keep)?;
+        for batch in plan.drop.chunks(DROPS_AT_ONCE) {
+            let batch = batch.to_vec();
+            evicted.blobs += queue.call(Terms::housekeeping(0).unsynced(), move |group| {
+                let mut dropped = 0;
+                for (hash, ordinal) in batch {
+                    dropped += u64::from(group.drop_blob_at(&hash, id, ordinal)?);
+                }
+                Ok(dropped)
+            })?;
+        }
+        let own: HashSet<ContentHash> = trailer.lines.iter().map(|line| line.hash).collect();
+        let Plan { keep_entries, drop_entries, grants, adoptions, removals, .. } = plan;
+        for (address, ordinal) in keep_entries {
+            let terms = Terms::housekeeping(weight([8192])).unsynced();
+            evicted.kept += u64::from(queue.call(terms, move |group| copy_entry(group, address, id, ordinal))?);
+        }
+        for (address, ordinal, revision) in drop_entries {
+            let terms = Terms::housekeeping(weight([2048])).unsynced();
+            evicted.entries += u64::from(queue.call(terms, move |group| {
+                let dropped = group.drop_entry_at(&address, id, ordinal)?;
+                if dropped && older {
+                    // An older segment may hold an earlier value, which must not come back when the index is made anew.
+                    group.append(Removal { revision, address }.to_record());
+                }
+                Ok(dropped)
+            })?);
+        }
+        for grant in grants {
+            self.renew_grant(grant, &own)?;
+        }
+        let terms = Terms::housekeeping(weight([4096]));
+        let conclude = move || {
+            let (adoptions, removals) = (adoptions.clone(), removals.clone());
+            move |group: &mut Group<'_>| conclude(group, id, older, adoptions, removals)
+        };
+        match queue.call(terms, conclude()) {
+            Err(error) if error.kind() == ErrorKind::Full => {
+                // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first.
+                core.disk.remove(&path).at("remove segment", &path)?;
+                queue.call(terms, conclude())?;
+            }
+            other => other?,
+        }
+        core.files.forget(id);
+        evicted.segments += 1;
+        evicted.bytes += length;
+        Ok(Some(length))
+    }
+
+    /// Writes blobs again at the end of the log, as they lie.
+    fn copy_blobs(&self, file: &dyn DiskFile, id: u32, keep: &[(u64, u32, TrailerLine)]) -> Result<u64> {
+        let mut copied = 0;
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for (at, (offset, ordinal, line)) in keep.iter().enumerate() {
+            let mut scanner = Scanner::new(file, *offset, offset + line.record_len());
+            match scanner.next().at("read segment", &segment_path(id))? {
+                Some(Step::Record { header, body: Ok(body), .. }) if header.hash == line.hash => {
+                    bytes += header.record_len();
+                    batch.push((Record { header, body }, *ordinal));
+                }
+                _ => tracing::warn!(segment = id, offset, "a record in use is damaged and cannot be kept"),
+            }
+            if bytes > COPY_AT_ONCE || at + 1 == keep.len() {
+                let records = std::mem::take(&mut batch);
+                let terms = Terms::housekeeping(bytes).unsynced();
+                copied += self.core().queue.call(terms, move |group| copy_records(group, id, records))?;
+                bytes = 0;
+            }
+        }
+        Ok(copied)
+    }
+
+    /// Grants to blobs in other segments must outlive the segment they were written in.
+    fn renew_grant(&self, grant: Grant, own: &HashSet<ContentHash>) -> Result<()> {
+        let others: Vec<ContentHash> = grant.hashes.into_iter().filter(|hash| !own.contains(hash)).collect();
+        let namespace = grant.namespace;
+        for batch in others.chunks(DROPS_AT_ONCE) {
+            let (batch, namespace) = (batch.to_vec(), namespace.clone());
+            let terms = Terms::housekeeping(weight([batch.len() * ContentHash::KEY_LEN])).unsynced();
+            self.core().queue.call(terms, move |group| {
+                let Some(id) = group.find_name(namespace.as_str())? else { return Ok(()) };
+                let mut still = Vec::new();
+                for hash in batch {
+                    if group.blob(&hash)?.is_some_and(|row| row.namespaces.contains(&id)) {
+                        still.push(hash);
+                    }
+                }
+                if still.is_empty() { Ok(()) } else { group.grant(&namespace, &still) }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The table of a segment's records, and whether it lacks some; `None` when nothing can be told.
+fn table(file: &dyn DiskFile, length: u64) -> std::io::Result<Option<(Trailer, bool)>> {
+    if let Some((_, trailer)) = read_trailer(file, length)? {
+        return Ok(Some((trailer, false)));
+    }
+    let lines = read_lines(file, length)?;
+    let hidden = lines.is_none();
+    Ok(Some((Trailer { origin: Origin::Log, lines: lines.unwrap_or_default() }, hidden)))
+}
+
+fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer) -> Result<Plan> {
+    let rows = Rows::new(core);
+    let mut plan = Plan::default();
+    let path = segment_path(id);
+    for (ordinal, offset, line) in trailer.placed() {
+        let body = || read_body_at(file, offset, line).at("read segment", &path);
+        match line.kind {
+            RecordKind::Chunk | RecordKind::Recipe => {
+                let row = rows.get(Table::Blobs, &line.hash.to_key())?;
+                let place = row.map(|row| BlobRow::decode(&row)).transpose()?.map(|row| row.place);
+                if place.is_none_or(|place| place.segment != id || place.ordinal != ordinal) {
+                    continue;
+                }
+                if core.heat.is_touched(id, ordinal, rows.now) {
+                    plan.keep_bytes += line.record_len();
+                    plan.keep.push((offset, ordinal, *line));
+                } else {
+                    plan.drop.push((line.hash, ordinal));
+                }
+            }
+            RecordKind::Entry => {
+                let Some(Placed { address, entry }) = body()?.and_then(|body| Placed::decode(&body).ok()) else {
+                    continue;
+                };
+                let Some(key) = rows.find_entry_key(&address)? else { continue };
+                let row = rows.get(Table::Entries, &key)?.map(|row| EntryRow::decode(&row)).transpose()?;
+                if row.is_none_or(|row| row.segment != id || row.ordinal != ordinal) {
+                    continue;
+                }
+                if core.heat.is_touched(id, ordinal, rows.now) {
+                    plan.keep_bytes += line.record_len();
+                    plan.keep_entries.push((address, ordinal));
+                } else {
+                    plan.drop_entries.push((address, ordinal, entry.revision));
+                }
+            }
+            RecordKind::Grant => plan.grants.extend(body()?.and_then(|body| Grant::decode(&body).ok())),
+            RecordKind::Adoption => plan.adoptions.extend(body()?.and_then(|body| Adoption::decode(&body).ok())),
+            RecordKind::Removal => plan.removals.extend(body()?.and_then(|body| Removal::decode(&body).ok())),
+            RecordKind::Commit | RecordKind::Eviction | RecordKind::Touch | RecordKind::Trailer => {}
+        }
+    }
+    Ok(plan)
+}
+
+fn copy_records(group: &mut Group<'_>, id: u32, records: Vec<(Record, u32)>) -> Result<u64> {
+    let mut copied = 0;
+    for (record, ordinal) in records {
+        let hash = record.header.hash;
+        let Some(row) = group.get(Table::Blobs, &hash.to_key())? else { continue };
+        let row = BlobRow::decode(&row)?;
+        if row.place.segment != id || row.place.ordinal != ordinal {
+            continue;
+        }
+        group.append_copy(record, row)?;
+        copied += 1;
+    }
+    Ok(copied)
+}
+
+fn copy_entry(group: &mut Group<'_>, address: EntryAddress, id: u32, ordinal: u32) -> Result<bool> {
+    let Some(key) = group.find_entry_key(&address)? else { return Ok(false) };
+    let Some(row) = group.get(Table::Entries, &key)? else { return Ok(false) };
+    let row = EntryRow::decode(&row)?;
+    if row.segment != id || row.ordinal != ordinal {
+        return Ok(false);
+    }
+    let entry = group.entry(&key, row)?;
+    group.append_entry(&Placed { address, entry })?;
+    Ok(true)
+}
+
+/// The last record of a segment's life, with what other segments still need of it.
+fn conclude(
+    group: &mut Group<'_>,
+    id: u32,
+    older: bool,
+    adoptions: Vec<Adoption>,
+    removals: Vec<Removal>,
+) -> Result<()> {
+    for adoption in adoptions {
+        if group.core.heat.exists(adoption.segment) && adoption.segment != id {
+            group.append(adoption.to_record());
+        }
+    }
+    for removal in removals.into_iter().filter(|_| older) {
+        let key = group.find_entry_key(&removal.address)?;
+        let there = key.map(|key| group.get(Table::Entries, &key)).transpose()?.flatten();
+        if there.is_none() {
+            group.append(removal.to_record());
+        }
+    }
+    group.append(eviction_record(id));
+    group.delete(Table::Segments, &id.to_be_bytes());
+    // Nothing of it is served from here on, and no row speaks of it once this is published.
+    group.core.heat.remove(id);
+    Ok(())
+}
+
+impl Group<'_> {
+    /// Appends a blob that was here already; all who have it keep it.
+    fn append_copy(&mut self, record: Record, row: BlobRow) -> Result<()> {
+        let hash = record.header.hash;
+        self.append_blob(record, row.size);
+        for id in row.namespaces {
+            let namespace: Namespace = self.name_of(id)?.parse()?;
+            self.grant(&namespace, &[hash])?;
+        }
+        Ok(())
+    }
+}

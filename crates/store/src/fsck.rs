@@ -1,0 +1,195 @@
+//! Checks and repairs of a data directory that no process has open.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use larder_base::segment::{RecordKind, SEGMENT_HEADER};
+use larder_base::{Clock, ContentHash, Error, ErrorKind, Result};
+
+use crate::disk::{Disk, FsDisk, OnDisk, read_exact_at};
+use crate::files::{SEGMENTS, segment_of, segment_path};
+use crate::index::{Index, Table};
+use crate::options::Options;
+use crate::recover::Recovery;
+use crate::row::{BlobRow, EntryRow};
+use crate::scan::{Scanner, Step, read_trailer, step_over};
+use crate::store::{Store, check_format, lock};
+
+/// What a check found. Everything is counted; the first problems are told in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Segments read.
+    pub segments: u64,
+    /// Records read.
+    pub records: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Records whose checksums or content are wrong.
+    pub bad_records: u64,
+    /// Rows of the index that point to no good record of that name. Absent to every reader.
+    pub dangling_rows: u64,
+    /// Bytes after the last group of the log: what a crash left, cut off by the next opening.
+    pub tail_bytes: u64,
+    /// The first problems, as text; at most [`Report::PROBLEMS_MAX`].
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    /// The most problems told in words.
+    pub const PROBLEMS_MAX: usize = 100;
+
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.bad_records == 0 && self.dangling_rows == 0
+    }
+
+    fn problem(&mut self, text: String) {
+        if self.problems.len() < Self::PROBLEMS_MAX {
+            self.problems.push(text);
+        }
+    }
+}
+
+/// Reads every record of a directory and every row of its index. Changes nothing.
+///
+/// # Errors
+/// When a process has the directory open, when its format is not known, or when the disk fails.
+pub fn check(dir: &Path) -> Result<Report> {
+    if !dir.join("format").exists() {
+        return Err(Error::invalid("check store", format!("{} holds no store", dir.display())));
+    }
+    let _lock = lock(dir)?;
+    check_format(dir)?;
+    let disk = FsDisk::new(dir);
+    let mut report = Report::default();
+    let mut places = BTreeMap::new();
+    let mut ids: Vec<u32> =
+        disk.list(SEGMENTS).at("list", SEGMENTS)?.iter().filter_map(|name| segment_of(name)).collect();
+    ids.sort_unstable();
+    let last = ids.last().copied();
+    for id in ids {
+        check_segment(&disk, id, last == Some(id), &mut report, &mut places)?;
+    }
+    check_index(dir, &places, &mut report)?;
+    Ok(report)
+}
+
+/// Where good chunk and recipe records lie.
+type Places = BTreeMap<(u32, u32), ContentHash>;
+
+fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, places: &mut Places) -> Result<()> {
+    let path = segment_path(id);
+    let file = disk.open(&path).at("open segment", &path)?;
+    let length = file.size().at("measure segment", &path)?;
+    report.segments += 1;
+    let mut header = [0; SEGMENT_HEADER.len()];
+    if read_exact_at(&*file, &mut header, 0).is_err() || header != SEGMENT_HEADER {
+        report.bad_records += 1;
+        report.problem(format!("{path}: the segment header is damaged"));
+    }
+    let trailer = read_trailer(&*file, length).at("read segment", &path)?;
+    let mut scanner = Scanner::new(&*file, SEGMENT_HEADER.len() as u64, length);
+    let mut committed = SEGMENT_HEADER.len() as u64;
+    while let Some(step) = scanner.next().at("read segment", &path)? {
+        report.records += 1;
+        match step {
+            Step::Record { offset, header, body } => {
+                report.bytes += header.record_len();
+                let checked = match (body, header.kind) {
+                    (Ok(body), RecordKind::Chunk) => header.open_chunk(&body).map(drop),
+                    (other, _) => other.map(drop),
+                };
+                match checked {
+                    Ok(()) if matches!(header.kind, RecordKind::Chunk | RecordKind::Recipe) => {
+                        places.insert((id, u32::try_from(offset).unwrap_or(u32::MAX)), header.hash);
+                    }
+                    Ok(()) => {}
+                    Err(bad) => {
+                        report.bad_records += 1;
+                        report.problem(format!("{path}: offset {offset}: {bad}"));
+                    }
+                }
+                if header.kind == RecordKind::Commit {
+                    committed = scanner.offset();
+                }
+            }
+            Step::Broken { offset, reason } => {
+                let by_trailer = trailer.as_ref().and_then(|(_, trailer)| {
+                    trailer.placed().find(|(_, at, _)| *at == offset).map(|(_, at, line)| at + line.record_len())
+                });
+                let next = match by_trailer {
+                    Some(next) => Some(next),
+                    None => step_over(&*file, offset, length).at("read segment", &path)?,
+                };
+                let Some(next) = next else {
+                    if is_last {
+                        report.tail_bytes = length - committed;
+                    } else {
+                        report.bad_records += 1;
+                        report.problem(format!("{path}: offset {offset}: {reason}; what follows cannot be told apart"));
+                    }
+                    return Ok(());
+                };
+                report.bad_records += 1;
+                report.problem(format!("{path}: offset {offset}: {reason}"));
+                scanner.seek(next);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
+    let index = Index::open(&dir.join("index"))?;
+    let mut dangling = Vec::new();
+    index.scan(Table::Blobs, &[], |key, row| {
+        let row = BlobRow::decode(row)?;
+        let hash = ContentHash::from_key(key);
+        let found = places.get(&(row.place.segment, row.place.offset));
+        if hash.is_none() || found != hash.as_ref() {
+            dangling.push(format!(
+                "index: blob {hash:?} is not at offset {} of segment {}",
+                row.place.offset, row.place.segment
+            ));
+        }
+        Ok(true)
+    })?;
+    let segments: std::collections::BTreeSet<u32> = places.keys().map(|(segment, _)| *segment).collect();
+    index.scan(Table::Entries, &[], |_, row| {
+        let row = EntryRow::decode(row)?;
+        if !segments.contains(&row.segment) && !dir.join(segment_path(row.segment)).exists() {
+            dangling.push(format!("index: an entry points to segment {}, which is not there", row.segment));
+        }
+        Ok(true)
+    })?;
+    report.dangling_rows = dangling.len() as u64;
+    dangling.into_iter().for_each(|text| report.problem(text));
+    Ok(())
+}
+
+/// Deletes the index of a directory and makes it anew from the segments.
+///
+/// # Errors
+/// As [`Store::open`].
+pub fn rebuild(options: Options, clock: Arc<dyn Clock>) -> Result<Recovery> {
+    if !options.dir.join("format").exists() {
+        return Err(Error::invalid("rebuild index", format!("{} holds no store", options.dir.display())));
+    }
+    {
+        let _lock = lock(&options.dir)?;
+        check_format(&options.dir)?;
+        let index = options.dir.join("index");
+        match std::fs::remove_dir_all(&index) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = index.display().to_string();
+                return Err(Error::new(ErrorKind::Failed, "remove index", message).with_source(error));
+            }
+            _ => {}
+        }
+    }
+    let store = Store::open(options, clock)?;
+    let recovery = store.recovery();
+    store.close()?;
+    Ok(recovery)
+}

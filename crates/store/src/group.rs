@@ -1,0 +1,153 @@
+//! A group: what is appended to the log in one write and made durable in one sync, for everyone who waits.
+
+use std::ops::{Deref, DerefMut};
+
+use bytes::Bytes;
+use larder_base::segment::{RECORD_HEADER_LEN, Record};
+use larder_base::{ContentHash, Namespace, Result};
+
+use crate::body::{Commit, Grant, Placed, TouchMark, TrailerLine};
+use crate::core::Core;
+use crate::row::Place;
+use crate::rows::{MarksDue, Rows};
+
+/// Something to be done once a group is durable and before anyone sees it.
+type AfterSync = Box<dyn FnOnce(&Core) -> Result<()> + Send>;
+
+/// Records to be appended and the rows they make.
+pub(crate) struct Group<'a> {
+    rows: Rows<'a>,
+    /// The segment appended to.
+    pub(crate) segment: u32,
+    start: u64,
+    offset: u64,
+    first_ordinal: u32,
+    pub(crate) pieces: Vec<Bytes>,
+    pub(crate) lines: Vec<TrailerLine>,
+    grants: Vec<Grant>,
+    /// Segments that need a durable touch mark with this group.
+    pub(crate) due: MarksDue,
+    pub(crate) held_due: MarksDue,
+    /// Someone waits for this group to be on the disk.
+    pub(crate) durable: bool,
+    pub(crate) after_sync: Vec<AfterSync>,
+}
+
+impl<'a> Group<'a> {
+    /// A group to be appended to `segment` at `start`, its first record having this ordinal.
+    pub(crate) fn new(core: &'a Core, segment: u32, start: u64, first_ordinal: u32) -> Self {
+        Self {
+            rows: Rows::new(core),
+            segment,
+            start,
+            offset: start,
+            first_ordinal,
+            pieces: Vec::new(),
+            lines: Vec::new(),
+            grants: Vec::new(),
+            due: MarksDue::new(),
+            held_due: MarksDue::new(),
+            durable: false,
+            after_sync: Vec::new(),
+        }
+    }
+
+    /// Bytes of the records so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.offset - self.start
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.offset
+    }
+
+    pub(crate) fn ordinals(&self) -> std::ops::Range<u32> {
+        self.first_ordinal..self.next_ordinal()
+    }
+
+    fn next_ordinal(&self) -> u32 {
+        self.first_ordinal + u32::try_from(self.lines.len()).expect("a group has fewer than 2^32 records")
+    }
+
+    /// Appends a record and says where it will be.
+    pub(crate) fn append(&mut self, record: Record) -> Place {
+        let ordinal = self.next_ordinal();
+        let offset = u32::try_from(self.offset).expect("a segment is sealed long before 2^32 bytes");
+        self.offset += record.len();
+        self.lines.push(TrailerLine::from(&record.header));
+        self.pieces.push(Bytes::copy_from_slice(&record.header.encode()));
+        self.pieces.push(record.body);
+        Place { segment: self.segment, offset, ordinal }
+    }
+
+    /// Appends a chunk or recipe of a blob of `size` bytes; nobody has it until it is granted.
+    pub(crate) fn append_blob(&mut self, record: Record, size: u64) {
+        let line = TrailerLine::from(&record.header);
+        let place = self.append(record);
+        self.rows.take_blob(&line, place, size);
+    }
+
+    /// Gives a namespace blobs that are here. The records of all grants of a group are written together.
+    pub(crate) fn grant(&mut self, namespace: &Namespace, hashes: &[ContentHash]) -> Result<()> {
+        self.rows.grant(namespace, hashes)?;
+        match self.grants.iter_mut().find(|grant| grant.namespace == *namespace) {
+            Some(grant) => grant.hashes.extend_from_slice(hashes),
+            None => self.grants.push(Grant { namespace: namespace.clone(), hashes: hashes.to_vec() }),
+        }
+        Ok(())
+    }
+
+    /// Appends an entry.
+    pub(crate) fn append_entry(&mut self, placed: &Placed) -> Result<()> {
+        let place = self.append(placed.to_record());
+        self.rows.put_entry(placed, place.segment, place.ordinal)
+    }
+
+    /// Adds what ends a group: its grants, its marks and the commit. `synced` is how far the segment is durable.
+    pub(crate) fn finish(&mut self, synced: u64) -> Result<()> {
+        for grant in std::mem::take(&mut self.grants) {
+            self.append(grant.to_record());
+        }
+        let time = self.rows.now;
+        for (held, due) in [(false, std::mem::take(&mut self.due)), (true, std::mem::take(&mut self.held_due))] {
+            let segments: Vec<u32> = due.iter().copied().collect();
+            if held {
+                self.held_due = due;
+            } else {
+                self.due = due;
+            }
+            if !segments.is_empty() {
+                self.rows.mark(&segments, time, held)?;
+                self.append(TouchMark { time, held, segments }.to_record());
+            }
+        }
+        if !self.lines.is_empty() {
+            self.append(Commit { start: self.start, synced, time }.to_record());
+        }
+        Ok(())
+    }
+
+    /// The changes of the rows, with nothing left behind.
+    pub(crate) fn into_changes(self) -> crate::overlay::Layer {
+        self.rows.changes
+    }
+}
+
+impl<'a> Deref for Group<'a> {
+    type Target = Rows<'a>;
+
+    fn deref(&self) -> &Rows<'a> {
+        &self.rows
+    }
+}
+
+impl DerefMut for Group<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.rows
+    }
+}
+
+/// About the bytes that records with bodies of these lengths take in the log, with what a group adds.
+pub(crate) fn weight(bodies: impl IntoIterator<Item = usize>) -> u64 {
+    bodies.into_iter().map(|body| body as u64 + 2 * RECORD_HEADER_LEN as u64 + 40).sum()
+}

@@ -1,0 +1,270 @@
+//! Which records are in use: touched within the retention time, pinned by a lease, or promised to stay where they are.
+//!
+//! Time is cut into slices of a quarter of the retention time. A record touched in slice `s` is kept until slice `s + 5`
+//! begins: at least the retention time, at most a quarter more. A touch sets one bit in memory; only the first one in a
+//! segment and slice is made durable, as a mark on the segment. After a crash every record of a segment with a living
+//! mark counts as touched, so that no promise is lost and no read costs a write.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_base::Timestamp;
+use parking_lot::{Mutex, RwLock};
+
+/// How many slices the retention time has.
+const SLICES: u64 = 4;
+
+/// What a touch found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touch {
+    /// The record was given up, or its segment is no more.
+    Gone,
+    /// The record stays.
+    Kept {
+        /// The segment has no durable mark of the present slice yet: one is due before anything is promised.
+        mark_due: bool,
+    },
+}
+
+/// Touches that were saved at a shutdown: a segment, the last moment of a slice, and the records touched in it (empty: all).
+pub(crate) type Saved = (u32, Timestamp, Vec<u64>);
+
+#[derive(Debug, Default)]
+struct SegmentHeat {
+    /// Being evicted: records not touched until now are given up.
+    frozen: bool,
+    pins: u32,
+    touched: Vec<(u64, Vec<u64>)>,
+    /// The last slice in which every record counts as touched.
+    whole: Option<u64>,
+    marked: Option<u64>,
+    held: Option<u64>,
+    held_marked: Option<u64>,
+}
+
+impl SegmentHeat {
+    fn is_touched(&self, ordinal: u32, lives: impl Fn(u64) -> bool) -> bool {
+        let (word, bit) = (ordinal as usize / 64, ordinal % 64);
+        let in_bits = |bits: &Vec<u64>| bits.get(word).is_some_and(|bits| bits >> bit & 1 == 1);
+        self.whole.is_some_and(&lives) || self.touched.iter().any(|(slice, bits)| lives(*slice) && in_bits(bits))
+    }
+
+    fn set(&mut self, slice: u64, ordinal: u32, lives: impl Fn(u64) -> bool) {
+        let at = match self.touched.iter().position(|(of, _)| *of == slice) {
+            Some(at) => at,
+            None => {
+                self.touched.retain(|(of, _)| lives(*of));
+                self.touched.push((slice, Vec::new()));
+                self.touched.len() - 1
+            }
+        };
+        let bits = &mut self.touched[at].1;
+        let word = ordinal as usize / 64;
+        if bits.len() <= word {
+            bits.resize(word + 1, 0);
+        }
+        bits[word] |= 1 << (ordinal % 64);
+    }
+}
+
+/// The use of every live segment. A segment that is not here does not exist.
+pub(crate) struct Heat {
+    slice_ms: u64,
+    segments: RwLock<HashMap<u32, Arc<Mutex<SegmentHeat>>>>,
+}
+
+impl Heat {
+    pub(crate) fn new(retention: Duration) -> Self {
+        let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+        Self { slice_ms: retention.div_ceil(SLICES).max(1), segments: RwLock::default() }
+    }
+
+    fn slice(&self, time: Timestamp) -> u64 {
+        time.as_millis() / self.slice_ms
+    }
+
+    /// Whether a touch in a slice still counts at `now`. One in the future, after the clock was set back, counts for as
+    /// long as the step back was short, and then no more: it must not pin a segment for ever.
+    fn lives(&self, now: Timestamp) -> impl Fn(u64) -> bool + Copy + use<> {
+        let now = self.slice(now);
+        move |slice| slice.abs_diff(now) <= SLICES
+    }
+
+    fn segment(&self, id: u32) -> Option<Arc<Mutex<SegmentHeat>>> {
+        self.segments.read().get(&id).map(Arc::clone)
+    }
+
+    /// A segment exists from now on.
+    pub(crate) fn add(&self, id: u32) {
+        self.segments.write().entry(id).or_default();
+    }
+
+    /// A segment is no more.
+    pub(crate) fn remove(&self, id: u32) {
+        self.segments.write().remove(&id);
+    }
+
+    pub(crate) fn exists(&self, id: u32) -> bool {
+        self.segments.read().contains_key(&id)
+    }
+
+    /// The ids of all segments, oldest first.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.segments.read().keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Counts a record as used at `now`.
+    pub(crate) fn touch(&self, id: u32, ordinal: u32, now: Timestamp) -> Touch {
+        let Some(segment) = self.segment(id) else { return Touch::Gone };
+        let mut segment = segment.lock();
+        let lives = self.lives(now);
+        if segment.frozen && !segment.is_touched(ordinal, lives) {
+            return Touch::Gone;
+        }
+        let slice = self.slice(now);
+        segment.set(slice, ordinal, lives);
+        Touch::Kept { mark_due: segment.marked != Some(slice) }
+    }
+
+    /// Whether a record exists: its segment does, and eviction has not given it up.
+    pub(crate) fn is_alive(&self, id: u32, ordinal: u32, now: Timestamp) -> bool {
+        self.segment(id).is_some_and(|segment| {
+            let segment = segment.lock();
+            !segment.frozen || segment.is_touched(ordinal, self.lives(now))
+        })
+    }
+
+    /// Counts records just written as used; the commit record of their group is the durable mark.
+    pub(crate) fn written(&self, id: u32, ordinals: std::ops::Range<u32>, now: Timestamp) {
+        let Some(segment) = self.segment(id) else { return };
+        let mut segment = segment.lock();
+        let (slice, lives) = (self.slice(now), self.lives(now));
+        for ordinal in ordinals {
+            segment.set(slice, ordinal, lives);
+        }
+        segment.marked = Some(slice);
+    }
+
+    /// Counts every record of a segment as used at `time`.
+    pub(crate) fn touch_whole(&self, id: u32, time: Timestamp) {
+        if let Some(segment) = self.segment(id) {
+            let slice = self.slice(time);
+            let mut segment = segment.lock();
+            segment.whole = segment.whole.max(Some(slice));
+        }
+    }
+
+    /// A durable mark was made.
+    pub(crate) fn marked(&self, id: u32, time: Timestamp, held: bool) {
+        if let Some(segment) = self.segment(id) {
+            let slice = self.slice(time);
+            let mut segment = segment.lock();
+            segment.marked = segment.marked.max(Some(slice));
+            if held {
+                segment.held = segment.held.max(Some(slice));
+                segment.held_marked = segment.held_marked.max(Some(slice));
+            }
+        }
+    }
+
+    /// Keeps the records of a segment where they are; says whether a durable mark is due.
+    pub(crate) fn hold(&self, id: u32, now: Timestamp) -> bool {
+        let Some(segment) = self.segment(id) else { return false };
+        let slice = self.slice(now);
+        let mut segment = segment.lock();
+        segment.held = segment.held.max(Some(slice));
+        segment.held_marked != Some(slice)
+    }
+
+    /// Begins the eviction of a segment, unless it is leased or held. From now on a record that was not touched is gone;
+    /// one that was will be written again elsewhere.
+    pub(crate) fn freeze(&self, id: u32, now: Timestamp) -> bool {
+        let Some(segment) = self.segment(id) else { return false };
+        let mut segment = segment.lock();
+        if segment.pins > 0 || segment.held.is_some_and(self.lives(now)) {
+            return false;
+        }
+        segment.frozen = true;
+        true
+    }
+
+    /// Gives up an eviction that failed.
+    pub(crate) fn thaw(&self, id: u32) {
+        if let Some(segment) = self.segment(id) {
+            segment.lock().frozen = false;
+        }
+    }
+
+    /// Whether a record was touched so lately that it must stay.
+    pub(crate) fn is_touched(&self, id: u32, ordinal: u32, now: Timestamp) -> bool {
+        self.segment(id).is_some_and(|segment| segment.lock().is_touched(ordinal, self.lives(now)))
+    }
+
+    /// How many of the first `records` records of a segment were touched so lately that they must stay.
+    pub(crate) fn touched_count(&self, id: u32, records: u32, now: Timestamp) -> u32 {
+        let Some(segment) = self.segment(id) else { return 0 };
+        let segment = segment.lock();
+        let lives = self.lives(now);
+        if segment.whole.is_some_and(lives) {
+            return records;
+        }
+        let mut union = vec![0_u64; records as usize / 64 + 1];
+        for (_, bits) in segment.touched.iter().filter(|(slice, _)| lives(*slice)) {
+            union.iter_mut().zip(bits).for_each(|(all, some)| *all |= some);
+        }
+        union.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Keeps a segment from being evicted until [`Heat::unpin`]; false when it does not exist or is being evicted.
+    pub(crate) fn pin(&self, id: u32) -> bool {
+        self.segment(id).is_some_and(|segment| {
+            let mut segment = segment.lock();
+            segment.pins += u32::from(!segment.frozen);
+            !segment.frozen
+        })
+    }
+
+    /// Takes one pin off.
+    pub(crate) fn unpin(&self, id: u32) {
+        if let Some(segment) = self.segment(id) {
+            let mut segment = segment.lock();
+            segment.pins = segment.pins.saturating_sub(1);
+        }
+    }
+
+    /// Everything that still counts, to be saved at a shutdown.
+    pub(crate) fn save(&self, now: Timestamp) -> Vec<Saved> {
+        let lives = self.lives(now);
+        let end = |slice: u64| Timestamp::from_millis((slice + 1).saturating_mul(self.slice_ms).saturating_sub(1));
+        let mut saved = Vec::new();
+        for (id, segment) in self.segments.read().iter() {
+            let segment = segment.lock();
+            saved.extend(segment.whole.filter(|slice| lives(*slice)).map(|slice| (*id, end(slice), Vec::new())));
+            let touched = segment.touched.iter().filter(|(slice, bits)| lives(*slice) && !bits.is_empty());
+            saved.extend(touched.map(|(slice, bits)| (*id, end(*slice), bits.clone())));
+        }
+        saved
+    }
+
+    /// Takes in what was saved.
+    pub(crate) fn load(&self, (id, time, bits): Saved) {
+        let Some(segment) = self.segment(id) else { return };
+        let slice = self.slice(time);
+        let mut segment = segment.lock();
+        if bits.is_empty() {
+            segment.whole = segment.whole.max(Some(slice));
+        } else {
+            match segment.touched.iter_mut().find(|(of, _)| *of == slice) {
+                // Slices of another length may fall together.
+                Some((_, mine)) => {
+                    mine.resize(mine.len().max(bits.len()), 0);
+                    mine.iter_mut().zip(&bits).for_each(|(mine, theirs)| *mine |= theirs);
+                }
+                None => segment.touched.push((slice, bits)),
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The index: LMDB below, the [`Overlay`] above it.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use heed::types::Bytes as Raw;
+use heed::{Database, Env, EnvOpenOptions, RoTxn, WithTls};
+use larder_base::{Error, ErrorKind, Result};
+
+use crate::overlay::{Layer, Overlay};
+
+/// The tables of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Blobs,
+    Names,
+    Entries,
+    Links,
+    Segments,
+    Quarantine,
+    Meta,
+    Heat,
+}
+
+/// All tables, each at the place of its number, with its name in LMDB.
+pub(crate) const TABLES: [(Table, &str); 8] = [
+    (Table::Blobs, "blobs"),
+    (Table::Names, "names"),
+    (Table::Entries, "entries"),
+    (Table::Links, "links"),
+    (Table::Segments, "segments"),
+    (Table::Quarantine, "quarantine"),
+    (Table::Meta, "meta"),
+    (Table::Heat, "heat"),
+];
+
+/// Rows of the table `meta`.
+pub(crate) mod meta {
+    pub(crate) const POSITION: &[u8] = b"position";
+    pub(crate) const NEXT_SEGMENT: &[u8] = b"next-segment";
+    pub(crate) const NEXT_NAME: &[u8] = b"next-name";
+    pub(crate) const REVISION: &[u8] = b"revision";
+    pub(crate) const CLEAN: &[u8] = b"clean";
+}
+
+/// Address space reserved for the index; not memory and not disk. A row is about 100 bytes.
+const MAP_SIZE: usize = 256 << 30;
+/// Threads that may read at the same time.
+const READERS_MAX: u32 = 2048;
+
+/// Rows by table and key, as of the last published group.
+pub(crate) struct Index {
+    env: Env,
+    tables: [Database<Raw, Raw>; TABLES.len()],
+    pub(crate) overlay: Overlay,
+    path: PathBuf,
+}
+
+impl Index {
+    /// Opens the environment in a directory, making it if there is none.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path).map_err(|error| failed("make index directory", path, error))?;
+        let mut options = EnvOpenOptions::new();
+        options.map_size(MAP_SIZE).max_dbs(TABLES.len() as u32).max_readers(READERS_MAX);
+        let env = open_env(&options, path).map_err(|error| failed("open index", path, error))?;
+        let mut transaction = env.write_txn().map_err(|error| failed("open index", path, error))?;
+        let tables: Vec<_> = TABLES
+            .iter()
+            .map(|(_, name)| env.create_database(&mut transaction, Some(name)))
+            .collect::<heed::Result<_>>()
+            .map_err(|error| failed("open index", path, error))?;
+        transaction.commit().map_err(|error| failed("open index", path, error))?;
+        let tables = tables.try_into().unwrap_or_else(|_| unreachable!("one database a table was made"));
+        Ok(Self { env, tables, overlay: Overlay::default(), path: path.to_owned() })
+    }
+
+    /// A row.
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>> {
+        match self.overlay.get(table, key) {
+            Some(row) => Ok(row),
+            None => self.get_flushed(table, key),
+        }
+    }
+
+    fn get_flushed(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>> {
+        let transaction = self.read()?;
+        let row =
+            self.tables[table as usize].get(&transaction, key).map_err(|error| self.failed("read index", error))?;
+        Ok(row.map(Bytes::copy_from_slice))
+    }
+
+    /// Calls `each` with every row whose key begins with `start`, in the order of the keys, until it returns false. `each`
+    /// must not read the index: LMDB allows a thread one reading transaction.
+    pub(crate) fn scan(
+        &self,
+        table: Table,
+        start: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let changed = self.overlay.scan(table, start);
+        let mut changed = changed.iter().peekable();
+        let transaction = self.read()?;
+        // LMDB takes no empty key, not even as a bound.
+        let from = if start.is_empty() { Bound::Unbounded } else { Bound::Included(start) };
+        let rows = self.tables[table as usize]
+            .range(&transaction, &(from, Bound::Unbounded))
+            .map_err(|error| self.failed("scan index", error))?;
+        for item in rows {
+            let (key, row) = item.map_err(|error| self.failed("scan index", error))?;
+            if !key.starts_with(start) {
+                break;
+            }
+            let mut replaced = false;
+            while let Some((new_key, new_row)) = changed.next_if(|(new_key, _)| &***new_key <= key) {
+                replaced |= &**new_key == key;
+                if let Some(row) = new_row
+                    && !each(new_key, row)?
+                {
+                    return Ok(());
+                }
+            }
+            if !replaced && !each(key, row)? {
+                return Ok(());
+            }
+        }
+        for (key, row) in changed {
+            if let Some(row) = row
+                && !each(key, row)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a layer and whatever `more` adds, as one transaction.
+    pub(crate) fn flush(&self, layer: &Layer, more: impl FnOnce(&mut Flush<'_>) -> heed::Result<()>) -> Result<()> {
+        let write = || -> heed::Result<()> {
+            let mut flush = Flush { transaction: self.env.write_txn()?, tables: &self.tables };
+            for (table, _) in TABLES {
+                for (key, row) in layer.rows(table) {
+                    match row {
+                        Some(row) => flush.put(table, key, row)?,
+                        None => flush.delete(table, key)?,
+                    }
+                }
+            }
+            more(&mut flush)?;
+            flush.transaction.commit()
+        };
+        write().map_err(|error| self.failed("write index", error))
+    }
+
+    /// Rows of a table, flushed or not, by count of LMDB alone: exact after a checkpoint.
+    pub(crate) fn count(&self, table: Table) -> Result<u64> {
+        let transaction = self.read()?;
+        self.tables[table as usize].len(&transaction).map_err(|error| self.failed("count rows", error))
+    }
+
+    /// Bytes of the pages in use.
+    pub(crate) fn used_bytes(&self) -> Result<u64> {
+        self.env.non_free_pages_size().map_err(|error| self.failed("measure index", error))
+    }
+
+    fn read(&self) -> Result<RoTxn<'_, WithTls>> {
+        self.env.read_txn().map_err(|error| self.failed("read index", error))
+    }
+
+    fn failed(&self, operation: &'static str, error: heed::Error) -> Error {
+        failed(operation, &self.path, error)
+    }
+}
+
+/// A transaction that writes.
+pub(crate) struct Flush<'a> {
+    transaction: heed::RwTxn<'a>,
+    tables: &'a [Database<Raw, Raw>; TABLES.len()],
+}
+
+impl Flush<'_> {
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> heed::Result<Option<&[u8]>> {
+        self.tables[table as usize].get(&self.transaction, key)
+    }
+
+    pub(crate) fn put(&mut self, table: Table, key: &[u8], row: &[u8]) -> heed::Result<()> {
+        self.tables[table as usize].put(&mut self.transaction, key, row)
+    }
+
+    pub(crate) fn delete(&mut self, table: Table, key: &[u8]) -> heed::Result<()> {
+        self.tables[table as usize].delete(&mut self.transaction, key).map(drop)
+    }
+
+    pub(crate) fn clear(&mut self, table: Table) -> heed::Result<()> {
+        self.tables[table as usize].clear(&mut self.transaction)
+    }
+}
+
+#[expect(unsafe_code, reason = "LMDB maps a file into memory, which is sound only while nobody else changes it")]
+fn open_env(options: &EnvOpenOptions<WithTls>, path: &Path) -> heed::Result<Env> {
+    // SAFETY: the environment lies in the store's own directory, whose lock this process holds; LMDB's lock file is on
+    // the same file system, and nothing in this crate writes to these files but LMDB.
+    unsafe { options.open(path) }
+}
+
+fn failed(operation: &'static str, path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let source = error.into();
+    let full = source.downcast_ref::<heed::Error>().is_some_and(|error| match error {
+        heed::Error::Io(error) => error.kind() == std::io::ErrorKind::StorageFull,
+        heed::Error::Mdb(error) => matches!(error, heed::MdbError::MapFull),
+        _ => false,
+    });
+    let (kind, hint) = if full {
+        (ErrorKind::Full, "free space on the disk, or lower the store's quota")
+    } else {
+        (ErrorKind::Failed, "stop Larder and run `larder fsck --rebuild` on the directory; the index can be made anew")
+    };
+    Error::new(kind, operation, path.display().to_string()).with_hint(hint).with_source(source)
+}
+
+/// A handle to the index that the threads of the store share.
+pub(crate) type SharedIndex = Arc<Index>;

@@ -1,0 +1,100 @@
+//! Reading records back. Every read is checked; what is bad is set aside and answered as absent.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use larder_base::segment::{BadRecord, RECORD_HEADER_LEN, RecordHeader};
+use larder_base::{ContentHash, Result};
+
+use crate::committer::Terms;
+use crate::core::Core;
+use crate::disk::{DiskFile, OnDisk};
+use crate::files::segment_path;
+use crate::index::Table;
+use crate::row::{BlobRow, QuarantineRow};
+
+/// What an attempt to read without waiting came to.
+pub(crate) enum Attempt<T> {
+    Done(T),
+    WouldWait,
+}
+
+impl Core {
+    /// The header and the body as stored of a blob's record; `None` when it is gone or bad.
+    pub(crate) fn read_record(&self, hash: &ContentHash, row: &BlobRow) -> Result<Option<(RecordHeader, Bytes)>> {
+        let path = || segment_path(row.place.segment);
+        let Some(file) = self.segment_file(row.place.segment)? else { return Ok(None) };
+        let mut buffer = vec![0; row.record_len() as usize];
+        let count = file.read_at(&mut buffer, u64::from(row.place.offset)).at("read segment", &path())?;
+        buffer.truncate(count);
+        Ok(self.checked(hash, row, buffer))
+    }
+
+    /// As [`Core::read_record`], from memory only.
+    pub(crate) fn read_record_at_once(
+        &self,
+        hash: &ContentHash,
+        row: &BlobRow,
+    ) -> Result<Attempt<Option<(RecordHeader, Bytes)>>> {
+        let Some(file) = self.segment_file(row.place.segment)? else { return Ok(Attempt::Done(None)) };
+        let mut buffer = vec![0; row.record_len() as usize];
+        match file.read_at_once(&mut buffer, u64::from(row.place.offset)) {
+            Ok(Some(count)) if count == buffer.len() => Ok(Attempt::Done(self.checked(hash, row, buffer))),
+            // Whatever it was, the way that waits will tell.
+            _ => Ok(Attempt::WouldWait),
+        }
+    }
+
+    /// The content of a blob's record; `None` when it is gone or bad.
+    pub(crate) fn read_body(&self, hash: &ContentHash, row: &BlobRow) -> Result<Option<Bytes>> {
+        let Some((header, body)) = self.read_record(hash, row)? else { return Ok(None) };
+        match header.decompress(&body) {
+            Ok(content) => Ok(Some(content)),
+            Err(bad) => {
+                self.quarantine(hash, row, bad);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The file of a segment; `None` when it was evicted.
+    pub(crate) fn segment_file(&self, segment: u32) -> Result<Option<std::sync::Arc<dyn DiskFile>>> {
+        match self.files.get(segment) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).at("open segment", &segment_path(segment)),
+        }
+    }
+
+    fn checked(&self, hash: &ContentHash, row: &BlobRow, buffer: Vec<u8>) -> Option<(RecordHeader, Bytes)> {
+        let check = || {
+            let bytes = Bytes::from(buffer);
+            let header = RecordHeader::decode(bytes.first_chunk::<RECORD_HEADER_LEN>().ok_or(BadRecord::Magic)?)?;
+            if header.hash != *hash || header.kind != row.kind {
+                return Err(BadRecord::Content);
+            }
+            let body = bytes.slice(RECORD_HEADER_LEN..);
+            header.check_body(&body)?;
+            Ok((header, body))
+        };
+        check().inspect_err(|bad| self.quarantine(hash, row, *bad)).ok()
+    }
+
+    /// Sets a bad record aside: nobody has the blob until it is put again. Does not wait.
+    pub(crate) fn quarantine(&self, hash: &ContentHash, row: &BlobRow, bad: BadRecord) {
+        let (hash, place) = (*hash, row.place);
+        tracing::warn!(%hash, segment = place.segment, offset = place.offset, %bad, "a record at rest is damaged; set aside");
+        let set_aside = move |group: &mut crate::group::Group<'_>| {
+            let dropped = group.drop_blob_at(&hash, place.segment, place.ordinal)?;
+            if dropped {
+                let row = QuarantineRow { segment: place.segment, offset: place.offset, time: group.now };
+                group.set(Table::Quarantine, &hash.to_key(), row.encode());
+                group.core.health.quarantined.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        // If the store takes no writes, the record is found bad again at the next read.
+        self.queue.submit(Terms::housekeeping(0).unsynced(), set_aside, |_: Result<()>| {});
+    }
+}

@@ -1,0 +1,415 @@
+//! Opening: from the index and the log to a store that is whole again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use larder_base::segment::{RecordKind, SEGMENT_HEADER};
+use larder_base::{Result, Timestamp};
+
+use crate::body::{Adoption, Grant, Origin, Placed, Recipe, Removal, TouchMark, Trailer, TrailerLine, decode_eviction};
+use crate::codec::Reader;
+use crate::core::Core;
+use crate::disk::{DiskFile, OnDisk};
+use crate::files::{SEGMENTS, STAGING, segment_of, segment_path};
+use crate::index::{Table, meta};
+use crate::log::{ActiveLog, read_lines, write_trailer};
+use crate::row::{Place, Position, SegmentRow};
+use crate::rows::Rows;
+use crate::scan::read_trailer;
+
+mod groups;
+
+use groups::{Item, read_groups};
+
+/// Rows after which a long replay is written to the index.
+const ROWS_MAX: usize = 64 << 10;
+
+/// What an opening found and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whether the last process closed the store.
+    pub clean: bool,
+    /// Records read again from the log.
+    pub replayed_records: u64,
+    /// Bytes of groups that a crash tore, cut off; none of them was acknowledged.
+    pub torn_bytes: u64,
+    /// Records found damaged, whose groups count without them.
+    pub damaged_records: u64,
+    /// Segments the index knew that have no file.
+    pub lost_segments: u64,
+}
+
+/// Brings the index up to the end of the log and returns the log, ready to be appended to.
+pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
+    let mut files = BTreeMap::new();
+    for name in core.disk.list(SEGMENTS).at("list", SEGMENTS)? {
+        if let Some(id) = segment_of(&name) {
+            let file = core.files.get(id).at("open segment", &segment_path(id))?;
+            files.insert(id, file.size().at("measure segment", &segment_path(id))?);
+        }
+    }
+    let mut replay = Replay {
+        core,
+        rows: Rows::new(core),
+        files,
+        log: BTreeSet::new(),
+        evicted: Vec::new(),
+        outcome: Recovery::default(),
+    };
+    replay.load_segments()?;
+    let log = replay.run()?;
+    let Replay { rows, evicted, outcome, .. } = replay;
+    core.index.overlay.publish(rows.changes);
+    *core.active.write() = Some((log.segment, Arc::clone(&log.file)));
+    if outcome.clean {
+        // From now on the saved touches are old: they must not be believed after a crash.
+        core.checkpoint_at_open()?;
+    } else if !evicted.is_empty() {
+        core.checkpoint(false)?;
+    }
+    for id in evicted {
+        core.disk.remove(&segment_path(id)).at("remove evicted segment", &segment_path(id))?;
+    }
+    let staged = core.disk.list(STAGING).at("list", STAGING)?;
+    let mut bytes = 0;
+    for name in staged {
+        let path = format!("{STAGING}/{name}");
+        if name.ends_with(".new") {
+            core.disk.remove(&path).at("remove unfinished part", &path)?;
+        } else {
+            bytes += core.disk.open(&path).and_then(|file| file.size()).at("measure part", &path)?;
+        }
+    }
+    core.usage.staging.store(bytes, Ordering::Relaxed);
+    core.usage.index.store(core.index.used_bytes()?, Ordering::Relaxed);
+    Ok((log, outcome))
+}
+
+struct Replay<'a> {
+    core: &'a Core,
+    rows: Rows<'a>,
+    /// The segment files there are, with their lengths.
+    files: BTreeMap<u32, u64>,
+    /// Those that belong to the log, from the position on.
+    log: BTreeSet<u32>,
+    /// Files to be removed once the index has forgotten them.
+    evicted: Vec<u32>,
+    outcome: Recovery,
+}
+
+impl Replay<'_> {
+    /// Takes in the segments that the index knows, and sorts out those that it does not.
+    fn load_segments(&mut self) -> Result<()> {
+        let mut known = BTreeMap::new();
+        self.core.index.scan(Table::Segments, &[], |key, row| {
+            let id = Reader::new(key, "key of table segments").u32()?.swap_bytes();
+            known.insert(id, SegmentRow::decode(row)?);
+            Ok(true)
+        })?;
+        let position = self.position()?;
+        self.outcome.clean = self.core.index.get(Table::Meta, meta::CLEAN)?.is_some();
+        for (id, row) in &known {
+            if self.files.contains_key(id) {
+                self.admit(*id, row);
+            } else {
+                tracing::error!(segment = id, "a segment is missing; what was in it is absent");
+                self.outcome.lost_segments += 1;
+                self.rows.delete(Table::Segments, &id.to_be_bytes());
+            }
+        }
+        if self.outcome.clean {
+            self.load_heat()?;
+        }
+        for (id, length) in &self.files {
+            let origin = match known.get(id) {
+                Some(row) => row.origin,
+                None => self.origin(*id, *length)?,
+            };
+            match origin {
+                Origin::Log if position.is_none_or(|position| *id >= position.segment) => {
+                    self.log.insert(*id);
+                }
+                // The position is past the eviction of this file: only its removal was missing.
+                _ if !known.contains_key(id) && position.is_some_and(|position| *id < position.segment) => {
+                    self.evicted.push(*id);
+                }
+                _ => {}
+            }
+        }
+        let ids: Vec<u32> = self.files.keys().copied().collect();
+        ids.into_iter().try_for_each(|id| self.rows.reserve_segment_id(id))
+    }
+
+    fn position(&self) -> Result<Option<Position>> {
+        self.rows.get(Table::Meta, meta::POSITION)?.map(|row| Position::decode(&row)).transpose()
+    }
+
+    /// Makes a segment of the index live.
+    fn admit(&self, id: u32, row: &SegmentRow) {
+        let length = self.files.get(&id).copied().unwrap_or_default();
+        self.core.heat.add(id);
+        self.core.usage.segments.fetch_add(length, Ordering::Relaxed);
+        if row.held > Timestamp::default() {
+            self.core.heat.marked(id, row.held, true);
+        }
+        self.core.heat.marked(id, row.touched, false);
+        if !self.outcome.clean {
+            self.core.heat.touch_whole(id, row.touched);
+        }
+    }
+
+    fn load_heat(&self) -> Result<()> {
+        self.core.index.scan(Table::Heat, &[], |key, row| {
+            let mut reader = Reader::new(key, "key of table heat");
+            let segment = reader.u32()?.swap_bytes();
+            let time = Timestamp::from_millis(reader.u64()?.swap_bytes());
+            let mut words = Reader::new(row, "row of table heat");
+            let bits = (0..row.len() / 8).map(|_| words.u64()).collect::<Result<_>>()?;
+            self.core.heat.load((segment, time, bits));
+            Ok(true)
+        })
+    }
+
+    /// Whose a segment is that the index does not know: only an adopted one has a trailer that says so.
+    fn origin(&self, id: u32, length: u64) -> Result<Origin> {
+        let path = segment_path(id);
+        let file = self.core.files.get(id).at("open segment", &path)?;
+        let trailer = read_trailer(&*file, length).at("read segment", &path)?;
+        Ok(trailer.map_or(Origin::Log, |(_, trailer)| trailer.origin))
+    }
+
+    fn run(&mut self) -> Result<ActiveLog> {
+        let position = self.position()?;
+        let last = self.log.last().copied();
+        let mut resumed = None;
+        for id in self.log.clone() {
+            let from = match position {
+                Some(position) if position.segment == id => position,
+                _ => Position { segment: id, offset: SEGMENT_HEADER.len() as u64, ordinal: 0 },
+            };
+            resumed = self.segment(from, last == Some(id))?;
+            if self.rows.changes.len() > ROWS_MAX {
+                let changes = std::mem::take(&mut self.rows.changes);
+                self.core.index.overlay.publish(changes);
+                self.core.checkpoint(false)?;
+            }
+        }
+        if position.is_none() {
+            // The index was lost, and with it what was promised: all of it counts as promised now.
+            let (ids, now) = (self.core.heat.ids(), self.rows.now);
+            ids.iter().for_each(|id| self.mark(*id, now, false));
+            self.rows.mark(&ids, now, false)?;
+        }
+        match resumed {
+            Some(log) => Ok(log),
+            None => ActiveLog::begin(self.core, &mut self.rows),
+        }
+    }
+
+    /// Replays a segment of the log; returns the log if it can go on in this one.
+    fn segment(&mut self, from: Position, is_last: bool) -> Result<Option<ActiveLog>> {
+        let id = from.segment;
+        let path = segment_path(id);
+        let file = self.core.files.get(id).at("open segment", &path)?;
+        let length = self.files[&id];
+        if self.rows.segment(id)?.is_none() {
+            self.core.heat.add(id);
+            self.core.usage.segments.fetch_add(length, Ordering::Relaxed);
+        }
+        let trailer = read_trailer(&*file, length).at("read segment", &path)?;
+        let sealed = trailer.is_some();
+        let read = read_groups(&*file, from, length, trailer.as_ref()).at("read segment", &path)?;
+        let proven = if sealed || !is_last { length } else { read.proven };
+        let (mut end, mut ordinal, mut torn) = (from.offset, from.ordinal, false);
+        for group in &read.groups {
+            if !group.is_whole() && group.end > proven {
+                torn = true;
+                break;
+            }
+            for item in &group.items {
+                self.apply(id, item)?;
+                ordinal = item.ordinal + 1;
+            }
+            end = group.end;
+        }
+        // A place that nothing can step over, in what was durable: the log cannot go on behind it.
+        let blocked = read.blocked && !torn && proven > end;
+        let cut = if blocked { length } else { end };
+        let mut row = self.rows.segment(id)?.unwrap_or(SegmentRow {
+            origin: Origin::Log,
+            sealed: false,
+            length,
+            records: 0,
+            touched: self.rows.now,
+            held: Timestamp::default(),
+        });
+        let mut resumed = None;
+        if sealed {
+            (row.sealed, row.length) = (true, length);
+        } else if blocked {
+            self.outcome.damaged_records += 1;
+            (row.sealed, row.length) = (true, length);
+        } else {
+            if length > cut {
+                self.outcome.torn_bytes += length - cut;
+                self.cut(&*file, cut, length, &path)?;
+            }
+            row.length = cut;
+            if is_last {
+                resumed = Some(ActiveLog::resume(id, Arc::clone(&file), cut, ordinal));
+            } else if let Some(lines) = read_lines(&*file, cut).at("read segment", &path)? {
+                let end = write_trailer(&*file, cut, Origin::Log, lines).at("seal segment", &path)?;
+                self.core.usage.segments.fetch_add(end - cut, Ordering::Relaxed);
+                (row.sealed, row.length) = (true, end);
+            }
+        }
+        row.records = ordinal;
+        if self.evicted.contains(&id) {
+            return Ok(resumed);
+        }
+        self.rows.set(Table::Segments, &id.to_be_bytes(), row.encode());
+        let position = Position { segment: id, offset: row.length, ordinal };
+        self.rows.set(Table::Meta, meta::POSITION, position.encode());
+        Ok(resumed)
+    }
+
+    /// Cuts off what was torn, durably: it must not come back when later groups lie behind it.
+    fn cut(&self, file: &dyn DiskFile, end: u64, length: u64, path: &str) -> Result<()> {
+        file.truncate(end).and_then(|()| file.sync()).at("cut torn tail", path)?;
+        self.core.usage.segments.fetch_sub(length - end, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn apply(&mut self, segment: u32, item: &Item) -> Result<()> {
+        self.outcome.replayed_records += 1;
+        if !item.good {
+            self.outcome.damaged_records += 1;
+            return Ok(());
+        }
+        match self.take_in(segment, item) {
+            Err(error) if error.kind() == larder_base::ErrorKind::Corrupt => {
+                // Its checksum is right, so it was written so: by a newer Larder or a wrong one. It must not stop the rest.
+                tracing::error!(segment, offset = item.offset, %error, "a record makes no sense and is left out");
+                self.outcome.damaged_records += 1;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn take_in(&mut self, segment: u32, item: &Item) -> Result<()> {
+        let offset = u32::try_from(item.offset).expect("a segment has fewer than 2^32 bytes");
+        let place = Place { segment, offset, ordinal: item.ordinal };
+        let body = &item.body;
+        match item.line.kind {
+            RecordKind::Chunk => self.rows.take_blob(&item.line, place, u64::from(item.line.raw_len)),
+            RecordKind::Recipe => self.rows.take_blob(&item.line, place, Recipe::decode(body)?.size),
+            RecordKind::Entry => self.rows.put_entry(&Placed::decode(body)?, segment, item.ordinal)?,
+            RecordKind::Removal => self.rows.remove_entry(&Removal::decode(body)?)?,
+            RecordKind::Grant => {
+                let grant = Grant::decode(body)?;
+                self.rows.grant(&grant.namespace, &grant.hashes)?;
+            }
+            RecordKind::Adoption => self.adopt(&Adoption::decode(body)?)?,
+            RecordKind::Eviction => self.evict(decode_eviction(body)?)?,
+            RecordKind::Touch => {
+                let mark = TouchMark::decode(body)?;
+                self.rows.mark(&mark.segments, mark.time, mark.held)?;
+                for id in &mark.segments {
+                    self.mark(*id, mark.time, mark.held);
+                }
+            }
+            RecordKind::Commit => {
+                let time = crate::body::Commit::decode(body)?.time;
+                self.mark(segment, time, false);
+                self.rows.mark(&[segment], time, false)?;
+            }
+            RecordKind::Trailer => {}
+        }
+        Ok(())
+    }
+
+    fn mark(&self, segment: u32, time: Timestamp, held: bool) {
+        self.core.heat.touch_whole(segment, time);
+        self.core.heat.marked(segment, time, held);
+    }
+
+    fn adopt(&mut self, adoption: &Adoption) -> Result<()> {
+        let path = segment_path(adoption.segment);
+        self.rows.reserve_segment_id(adoption.segment)?;
+        if !self.files.contains_key(&adoption.segment) {
+            let staged = format!("{STAGING}/{}", adoption.part);
+            let Ok(file) = self.core.disk.open(&staged) else {
+                // Evicted since: its eviction follows in the log, or went with the segment that had it.
+                return Ok(());
+            };
+            if file.size().at("measure part", &staged)? != adoption.length {
+                // Received again since; the adopted one is gone.
+                return Ok(());
+            }
+            self.core.disk.rename(&staged, &path).at("adopt part", &path)?;
+            self.core.disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)?;
+            self.core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
+            self.files.insert(adoption.segment, adoption.length);
+        }
+        let length = self.files[&adoption.segment];
+        let file = self.core.files.get(adoption.segment).at("open segment", &path)?;
+        let Some((_, trailer)) = read_trailer(&*file, length).at("read segment", &path)? else {
+            tracing::error!(segment = adoption.segment, "an adopted segment has lost its trailer; it is absent");
+            self.outcome.damaged_records += 1;
+            return Ok(());
+        };
+        if !self.core.heat.exists(adoption.segment) {
+            self.core.heat.add(adoption.segment);
+            self.core.usage.segments.fetch_add(length, Ordering::Relaxed);
+        }
+        self.mark(adoption.segment, adoption.time, false);
+        self.rows.adopt(adoption, &trailer)
+    }
+
+    fn evict(&mut self, id: u32) -> Result<()> {
+        self.rows.reserve_segment_id(id)?;
+        self.rows.delete(Table::Segments, &id.to_be_bytes());
+        self.core.heat.remove(id);
+        let Some(length) = self.files.get(&id).copied() else { return Ok(()) };
+        let path = segment_path(id);
+        let file = self.core.files.get(id).at("open segment", &path)?;
+        let trailer = read_trailer(&*file, length).at("read segment", &path)?.map(|(_, trailer)| trailer);
+        let lines = match trailer {
+            Some(trailer) => trailer.lines,
+            None => read_lines(&*file, length).at("read segment", &path)?.unwrap_or_default(),
+        };
+        drop_rows(&mut self.rows, &*file, id, &Trailer { origin: Origin::Log, lines })?;
+        self.core.usage.segments.fetch_sub(length, Ordering::Relaxed);
+        self.core.files.forget(id);
+        if !self.evicted.contains(&id) {
+            self.evicted.push(id);
+        }
+        Ok(())
+    }
+}
+
+/// Deletes the rows of everything that lies in a segment.
+fn drop_rows(rows: &mut Rows<'_>, file: &dyn DiskFile, segment: u32, trailer: &Trailer) -> Result<()> {
+    for (ordinal, offset, line) in trailer.placed() {
+        match line.kind {
+            RecordKind::Chunk | RecordKind::Recipe => {
+                rows.drop_blob_at(&line.hash, segment, ordinal)?;
+            }
+            RecordKind::Entry => {
+                if let Some(placed) = read_entry(file, offset, line)? {
+                    rows.drop_entry_at(&placed.address, segment, ordinal)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The entry whose record is at this offset; `None` when the record is bad.
+pub(crate) fn read_entry(file: &dyn DiskFile, offset: u64, line: &TrailerLine) -> Result<Option<Placed>> {
+    let body = crate::scan::read_body_at(file, offset, line).at("read entry record", SEGMENTS)?;
+    Ok(body.and_then(|body| Placed::decode(&body).ok()))
+}

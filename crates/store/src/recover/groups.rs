@@ -1,0 +1,107 @@
+//! The groups in the tail of a segment, whole or not.
+
+use std::io;
+
+use bytes::Bytes;
+use larder_base::segment::RecordKind;
+
+use crate::body::{Commit, Trailer, TrailerLine};
+use crate::disk::DiskFile;
+use crate::row::Position;
+use crate::scan::{Scanner, Step, step_over};
+
+/// One record of a group.
+pub(super) struct Item {
+    pub(super) offset: u64,
+    pub(super) ordinal: u32,
+    pub(super) line: TrailerLine,
+    /// Its checksums are right.
+    pub(super) good: bool,
+    /// The body, except of chunks, which nobody needs here.
+    pub(super) body: Bytes,
+}
+
+/// Records that take effect together.
+pub(super) struct GroupRead {
+    pub(super) items: Vec<Item>,
+    pub(super) end: u64,
+    committed: bool,
+}
+
+impl GroupRead {
+    /// Whether every record and the commit are there and right.
+    pub(super) fn is_whole(&self) -> bool {
+        self.committed && self.items.iter().all(|item| item.good)
+    }
+}
+
+/// What the tail of a segment holds.
+pub(super) struct Read {
+    pub(super) groups: Vec<GroupRead>,
+    /// How far the commits prove that the segment was durable.
+    pub(super) proven: u64,
+    /// Reading ended at a damaged place before the end.
+    pub(super) blocked: bool,
+}
+
+/// Reads the groups from a position to the end of a segment, or to its trailer.
+pub(super) fn read_groups(
+    file: &dyn DiskFile,
+    from: Position,
+    length: u64,
+    trailer: Option<&(u64, Trailer)>,
+) -> io::Result<Read> {
+    let end = trailer.map_or(length, |(offset, _)| *offset).max(from.offset);
+    let mut scanner = Scanner::new(file, from.offset, end);
+    let mut read = Read { groups: Vec::new(), proven: 0, blocked: false };
+    let mut open: Vec<Item> = Vec::new();
+    let mut ordinal = from.ordinal;
+    while let Some(step) = scanner.next()? {
+        match step {
+            Step::Record { offset, header, body } => {
+                let is_chunk = header.kind == RecordKind::Chunk;
+                let good = body.is_ok();
+                let body = body.ok().filter(|_| !is_chunk).unwrap_or_default();
+                let commit = (header.kind == RecordKind::Commit).then(|| Commit::decode(&body).ok()).flatten();
+                open.push(Item { offset, ordinal, line: TrailerLine::from(&header), good, body });
+                if let Some(commit) = commit {
+                    read.proven = read.proven.max(commit.synced);
+                    close(&mut read.groups, std::mem::take(&mut open), commit.start, scanner.offset());
+                }
+            }
+            Step::Broken { offset, .. } => {
+                let next = match trailer {
+                    Some((_, trailer)) => next_in(trailer, offset),
+                    None => step_over(file, offset, end)?,
+                };
+                let Some(next) = next.filter(|next| *next <= end) else {
+                    read.blocked = true;
+                    break;
+                };
+                let line = TrailerLine::unreadable(next - offset);
+                open.push(Item { offset, ordinal, line, good: false, body: Bytes::new() });
+                scanner.seek(next);
+            }
+        }
+        ordinal += 1;
+    }
+    if !open.is_empty() {
+        read.groups.push(GroupRead { items: open, end: scanner.offset(), committed: false });
+    }
+    Ok(read)
+}
+
+/// Closes a group that begins at `start`. Records before that are of groups whose own commit is damaged.
+fn close(groups: &mut Vec<GroupRead>, mut items: Vec<Item>, start: u64, end: u64) {
+    let split = items.partition_point(|item| item.offset < start);
+    let own = items.split_off(split);
+    if !items.is_empty() {
+        groups.push(GroupRead { items, end: start, committed: false });
+    }
+    groups.push(GroupRead { items: own, end, committed: true });
+}
+
+/// Where the record after the one at `offset` begins, by the trailer.
+fn next_in(trailer: &Trailer, offset: u64) -> Option<u64> {
+    trailer.placed().find(|(_, at, _)| *at == offset).map(|(_, at, line)| at + line.record_len())
+}

@@ -1,0 +1,427 @@
+//! The async border: the storage traits over the synchronous [`Store`]. The only file of this crate that knows tokio.
+//!
+//! What is in memory is answered in place. A small write is prepared in place and handed to the committer, whose answer
+//! is awaited, so that no thread stands waiting for a sync. Everything else runs on tokio's blocking threads, at most so
+//! many at a time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+use larder_base::{
+    Access, Adopted, Blob, BlobStream, Blobs, BoxFuture, ByteRange, ContentHash, Digest, Entries, Entry, EntryAddress,
+    EntryBody, EntryPrefix, Error, ErrorKind, Hasher, ListPage, Located, Namespace, NewEntry, PartName, PutIf,
+    PutOutcome, Result, Segments, UploadId, chunk, stream_of,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::blobs::{Glance, check};
+use crate::committer::Terms;
+use crate::group::Group;
+use crate::store::Store;
+
+/// Bytes up to which hashing and compressing is done where the call arrives.
+const IN_PLACE_MAX: usize = 64 << 10;
+/// Hashes up to which a question is answered where the call arrives.
+const HASHES_IN_PLACE_MAX: u32 = 32;
+/// Pieces of a body that wait between the network and a blocking thread.
+const PIECES_AHEAD: usize = 4;
+/// Bytes of a part that are written at once.
+const RECEIVE_AT_ONCE: usize = 1 << 20;
+/// Bytes of blobs of one chunk, but more than [`IN_PLACE_MAX`], that are in memory to be put.
+const PUT_BYTES_MAX: usize = 64 << 20;
+
+/// A [`Store`] behind the storage traits.
+#[derive(Clone)]
+pub struct StoreService {
+    store: Store,
+    /// Blocking work under way.
+    work: Arc<Semaphore>,
+    /// Memory for blobs of one chunk, in KiB.
+    puts: Arc<Semaphore>,
+}
+
+impl StoreService {
+    /// A service that keeps at most `threads` blocking threads busy. Call it within a tokio runtime.
+    pub fn new(store: Store, threads: usize) -> Self {
+        let work = Arc::new(Semaphore::new(threads.max(1)));
+        Self { store, work, puts: Arc::new(Semaphore::new(PUT_BYTES_MAX >> 10)) }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
+        let permit = Arc::clone(&self.work).acquire_owned().await.map_err(|_| closed())?;
+        let store = self.store.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&store)
+        });
+        task.await
+            .map_err(|error| Error::new(ErrorKind::Failed, "use store", "the work was lost").with_source(error))?
+    }
+
+    /// Hands a write to the committer and awaits its answer.
+    async fn commit<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        op: impl FnOnce(&mut Group<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if !self.store.core().usage.fits(terms.weight) {
+            self.blocking(move |store| store.make_room(terms.weight)).await?;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.store.core().queue.submit(terms, op, move |result| {
+            // Whoever gave up waiting has its write all the same.
+            let _ = sender.send(result);
+        });
+        receiver.await.map_err(|_| closed())?
+    }
+
+    async fn put_small(
+        &self,
+        namespace: &Namespace,
+        expected: Option<&ContentHash>,
+        size: Option<u64>,
+        content: Bytes,
+    ) -> Result<Digest> {
+        let mut hasher = Hasher::new();
+        if content.len() > IN_PLACE_MAX {
+            let (namespace, expected) = (namespace.clone(), expected.copied());
+            return self
+                .blocking(move |store| {
+                    store.put(&namespace, expected.as_ref(), size, &mut std::iter::once(Ok(content)))
+                })
+                .await;
+        }
+        hasher.update(&content);
+        let digest = check(hasher, expected, size)?;
+        let (terms, op) = self.store.chunk_write(namespace, digest, content);
+        self.commit(terms, op).await
+    }
+
+    /// Puts a blob larger than one chunk: `ahead` was read already, `body` is the rest.
+    async fn put_large(
+        &self,
+        namespace: &Namespace,
+        expected: Option<&ContentHash>,
+        size: Option<u64>,
+        ahead: Vec<Bytes>,
+        mut body: BlobStream,
+    ) -> Result<Digest> {
+        let (sender, receiver) = mpsc::channel::<Result<Bytes>>(PIECES_AHEAD);
+        let (namespace, expected) = (namespace.clone(), expected.copied());
+        let put = self.blocking(move |store| {
+            let mut pieces = Received { ahead: ahead.into_iter(), rest: receiver, ended: false };
+            store.put(&namespace, expected.as_ref(), size, &mut pieces)
+        });
+        let feed = async move {
+            while let Some(piece) = body.next().await {
+                let failed = piece.is_err();
+                if sender.send(piece).await.is_err() || failed {
+                    return;
+                }
+            }
+            // An end without this word is a caller that went away, not the end of the blob.
+            let _ = sender.send(Ok(Bytes::new())).await;
+        };
+        let (digest, ()) = futures_util::future::join(put, feed).await;
+        digest
+    }
+
+    /// A stream of what an iterator reads on blocking threads, one piece ahead.
+    fn stream(&self, pieces: impl Iterator<Item = Result<Bytes>> + Send + 'static) -> BlobStream {
+        let service = self.clone();
+        let pieces = futures_util::stream::unfold(Some(pieces), move |pieces| {
+            let service = service.clone();
+            async move {
+                let mut pieces = pieces?;
+                let step = service.blocking(move |_| {
+                    let piece = pieces.next();
+                    Ok((piece, pieces))
+                });
+                match step.await {
+                    Ok((Some(Ok(piece)), pieces)) => Some((Ok(piece), Some(pieces))),
+                    Ok((Some(Err(error)), _)) | Err(error) => Some((Err(error), None)),
+                    Ok((None, _)) => None,
+                }
+            }
+        });
+        Box::pin(pieces)
+    }
+}
+
+impl std::fmt::Debug for StoreService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreService").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "use store", "the store is closed")
+}
+
+/// The pieces of a body as a blocking thread takes them.
+struct Received {
+    ahead: std::vec::IntoIter<Bytes>,
+    rest: mpsc::Receiver<Result<Bytes>>,
+    ended: bool,
+}
+
+impl Iterator for Received {
+    type Item = Result<Bytes>;
+
+    fn next(&mut self) -> Option<Result<Bytes>> {
+        if let Some(piece) = self.ahead.next() {
+            return Some(Ok(piece));
+        }
+        if self.ended {
+            return None;
+        }
+        match self.rest.blocking_recv() {
+            Some(Ok(piece)) if piece.is_empty() => {
+                self.ended = true;
+                None
+            }
+            Some(piece) => Some(piece),
+            None => {
+                self.ended = true;
+                Some(Err(Error::new(ErrorKind::Unavailable, "put blob", "the sender went away before the end")))
+            }
+        }
+    }
+}
+
+/// Passes on the pieces of a body that are not empty: an empty one would look like the end.
+struct NotEmpty(BlobStream);
+
+impl Stream for NotEmpty {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        loop {
+            match self.0.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Blobs for StoreService {
+    fn get<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        hash: &'a ContentHash,
+        range: ByteRange,
+    ) -> BoxFuture<'a, Result<Option<Blob>>> {
+        Box::pin(async move {
+            match self.store.glance(namespace, hash, IN_PLACE_MAX as u32)? {
+                Glance::Absent => return Ok(None),
+                Glance::Content(content) => {
+                    let digest = Digest { hash: *hash, size: content.len() as u64 };
+                    let (offset, length) = range.within(digest.size);
+                    let wanted = content.slice(offset as usize..(offset + length) as usize);
+                    return Ok(Some(Blob { digest, body: stream_of(wanted) }));
+                }
+                Glance::NotAtOnce => {}
+            }
+            let (namespace, hash) = (namespace.clone(), *hash);
+            let reader = self.blocking(move |store| {
+                let Some(mut reader) = store.get(&namespace, &hash, range)? else { return Ok(None) };
+                // The first piece is read while the thread is here; often it is all there is.
+                let first = reader.next().transpose()?;
+                Ok(Some((first, reader)))
+            });
+            Ok(reader.await?.map(|(first, reader)| {
+                let digest = reader.digest();
+                let first = futures_util::stream::iter(first.map(Ok));
+                let body: BlobStream =
+                    if reader.is_done() { Box::pin(first) } else { Box::pin(first.chain(self.stream(reader))) };
+                Blob { digest, body }
+            }))
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        expected: Option<&'a ContentHash>,
+        size: Option<u64>,
+        body: BlobStream,
+    ) -> BoxFuture<'a, Result<Digest>> {
+        Box::pin(async move {
+            let mut body: BlobStream = Box::pin(NotEmpty(body));
+            let mut permit = None;
+            let mut ahead = Vec::new();
+            let mut length = 0;
+            while let Some(piece) = body.next().await {
+                let piece = piece?;
+                length += piece.len();
+                ahead.push(piece);
+                if let Some(size) = size.filter(|size| length as u64 > *size) {
+                    let message = format!("{size} bytes were announced and more came");
+                    return Err(Error::invalid("put blob", message));
+                }
+                if length > chunk::MAX_LEN {
+                    drop(permit);
+                    return self.put_large(namespace, expected, size, ahead, body).await;
+                }
+                if length > IN_PLACE_MAX && permit.is_none() {
+                    // Who holds a permit needs nothing more, so that waiting for one always ends.
+                    let most = size.unwrap_or(u64::MAX).min(chunk::MAX_LEN as u64);
+                    let permits = u32::try_from(most.div_ceil(1024)).expect("a chunk has at most MAX_LEN bytes");
+                    permit = Some(self.puts.acquire_many(permits).await.map_err(|_| closed())?);
+                }
+            }
+            let content = match ahead.len() {
+                1 => ahead.remove(0),
+                _ => ahead.concat().into(),
+            };
+            self.put_small(namespace, expected, size, content).await
+        })
+    }
+
+    fn missing<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        hashes: &'a [ContentHash],
+    ) -> BoxFuture<'a, Result<Vec<ContentHash>>> {
+        Box::pin(async move {
+            if hashes.len() <= HASHES_IN_PLACE_MAX as usize
+                && let Some(missing) = self.store.glance_missing(namespace, hashes)?
+            {
+                return Ok(missing);
+            }
+            let (namespace, hashes) = (namespace.clone(), hashes.to_vec());
+            self.blocking(move |store| store.missing(&namespace, &hashes)).await
+        })
+    }
+}
+
+impl Entries for StoreService {
+    fn get<'a>(&'a self, address: &'a EntryAddress, access: Access) -> BoxFuture<'a, Result<Option<Entry>>> {
+        Box::pin(async move {
+            if let Some(answer) = self.store.glance_entry(address, access, HASHES_IN_PLACE_MAX)? {
+                return Ok(answer);
+            }
+            let address = address.clone();
+            self.blocking(move |store| store.get_entry(&address, access)).await
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        address: &'a EntryAddress,
+        entry: NewEntry,
+        condition: PutIf,
+    ) -> BoxFuture<'a, Result<PutOutcome>> {
+        Box::pin(async move {
+            let large = matches!(&entry.body, EntryBody::Value(value) if value.len() > IN_PLACE_MAX);
+            if large {
+                let address = address.clone();
+                return self.blocking(move |store| store.put_entry(&address, entry, condition)).await;
+            }
+            let (terms, op) = self.store.entry_write(address, entry, condition)?;
+            self.commit(terms, op).await
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a EntryPrefix,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<ListPage>> {
+        Box::pin(async move {
+            let (prefix, after) = (prefix.clone(), after.map(str::to_owned));
+            self.blocking(move |store| store.list_entries(&prefix, after.as_deref(), limit)).await
+        })
+    }
+
+    fn delete<'a>(&'a self, address: &'a EntryAddress) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let address = address.clone();
+            self.blocking(move |store| store.delete_entry(&address)).await
+        })
+    }
+}
+
+impl Segments for StoreService {
+    fn locate<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        hashes: &'a [ContentHash],
+    ) -> BoxFuture<'a, Result<Vec<Located>>> {
+        Box::pin(async move {
+            let (namespace, hashes) = (namespace.clone(), hashes.to_vec());
+            self.blocking(move |store| store.locate(&namespace, &hashes)).await
+        })
+    }
+
+    fn read(&self, segment: u64, range: ByteRange) -> BoxFuture<'_, Result<Option<BlobStream>>> {
+        Box::pin(async move {
+            let reader = self.blocking(move |store| store.read_segment(segment, range)).await?;
+            Ok(reader.map(|reader| self.stream(reader)))
+        })
+    }
+
+    fn receive<'a>(&'a self, part: &'a PartName, length: u64, body: BlobStream) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let part = part.clone();
+            let mut receipt = self.blocking(move |store| store.begin_receipt(&part, length)).await?;
+            let mut body = body;
+            let (mut pieces, mut bytes) = (Vec::new(), 0);
+            while let Some(piece) = body.next().await {
+                let piece = piece?;
+                bytes += piece.len();
+                pieces.push(piece);
+                if bytes >= RECEIVE_AT_ONCE {
+                    let batch = std::mem::take(&mut pieces);
+                    bytes = 0;
+                    receipt = self
+                        .blocking(move |_| {
+                            batch.iter().try_for_each(|piece| receipt.write(piece))?;
+                            Ok(receipt)
+                        })
+                        .await?;
+                }
+            }
+            self.blocking(move |_| {
+                pieces.iter().try_for_each(|piece| receipt.write(piece))?;
+                receipt.finish()
+            })
+            .await
+        })
+    }
+
+    fn adopt<'a>(&'a self, namespace: &'a Namespace, part: &'a PartName) -> BoxFuture<'a, Result<Option<Adopted>>> {
+        Box::pin(async move {
+            let (namespace, part) = (namespace.clone(), part.clone());
+            self.blocking(move |store| store.adopt(&namespace, &part)).await
+        })
+    }
+
+    fn waiting<'a>(&'a self, upload: Option<&'a UploadId>) -> BoxFuture<'a, Result<Vec<PartName>>> {
+        Box::pin(async move {
+            let upload = upload.cloned();
+            self.blocking(move |store| store.waiting(upload.as_ref())).await
+        })
+    }
+
+    fn discard<'a>(&'a self, upload: &'a UploadId) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let upload = upload.clone();
+            self.blocking(move |store| store.discard(&upload)).await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

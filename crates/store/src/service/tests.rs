@@ -1,0 +1,110 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_base::*;
+
+use super::StoreService;
+use crate::tests::support::*;
+
+fn service(dir: &std::path::Path) -> StoreService {
+    StoreService::new(open(dir), 4)
+}
+
+fn stream(pieces: Vec<Result<Bytes>>) -> BlobStream {
+    Box::pin(futures_util::stream::iter(pieces))
+}
+
+fn pieces(content: &Bytes, each: usize) -> Vec<Result<Bytes>> {
+    let mut pieces = vec![Ok(Bytes::new())];
+    pieces.extend(content.chunks(each).map(|piece| Ok(content.slice_ref(piece))));
+    pieces
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blobs_of_every_path_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    for size in [0, 10, 64 << 10, (64 << 10) + 1, 2 << 20, (2 << 20) + 1, 9 << 20] {
+        let content = noise(size as u64, size);
+        let hash = ContentHash::of(&content);
+        let body = stream(pieces(&content, 300_000));
+        let digest = Blobs::put(&service, &ns("a"), None, None, body).await.unwrap();
+        assert_eq!(digest, Digest { hash, size: size as u64 });
+        let blob = Blobs::get(&service, &ns("a"), &hash, ByteRange::ALL).await.unwrap().unwrap();
+        assert_eq!(blob.digest, digest);
+        assert_eq!(collect(blob.body, usize::MAX).await.unwrap(), content, "size {size}");
+        assert!(service.missing(&ns("a"), &[hash]).await.unwrap().is_empty());
+        assert!(Blobs::get(&service, &ns("b"), &hash, ByteRange::ALL).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_fails_on_its_way_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    for size in [1000, 6 << 20] {
+        let content = noise(1, size);
+        let mut body = pieces(&content, 500_000);
+        body.push(Err(Error::new(ErrorKind::Unavailable, "test", "the client went away")));
+        let error = Blobs::put(&service, &ns("a"), None, None, stream(body)).await.unwrap_err();
+        assert_eq!(error.operation(), "test");
+        assert_eq!(service.missing(&ns("a"), &[ContentHash::of(&content)]).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_that_is_dropped_half_way_does_not_pass_for_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    let half = noise(1, 5 << 20);
+    let endless = futures_util::StreamExt::chain(
+        futures_util::stream::iter(pieces(&half, 500_000)),
+        futures_util::stream::pending(),
+    );
+    {
+        let namespace = ns("a");
+        let put = Blobs::put(&service, &namespace, None, None, Box::pin(endless));
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(300), put).await;
+        assert!(waited.is_err());
+    }
+    assert_eq!(service.missing(&ns("a"), &[ContentHash::of(&half)]).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_small_puts_at_once_share_syncs() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Arc::new(service(dir.path()));
+    let before = service.store().status().unwrap().syncs;
+    let puts = (0..200_u64).map(|n| {
+        let service = Arc::clone(&service);
+        async move {
+            let content = noise(n, 500);
+            Blobs::put(&*service, &ns("a"), None, Some(500), stream_of(content)).await.unwrap()
+        }
+    });
+    let digests = futures_util::future::join_all(puts).await;
+    let syncs = service.store().status().unwrap().syncs - before;
+    assert!(syncs < 100, "200 puts at once took {syncs} syncs");
+    for digest in digests {
+        assert!(Blobs::get(&*service, &ns("a"), &digest.hash, ByteRange::ALL).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_go_through_in_place_and_by_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    for (n, size) in [10, 100_000].into_iter().enumerate() {
+        let at = address("a", "trusted", "test", &format!("key-{n}"));
+        let content = noise(3, size);
+        assert_eq!(Entries::get(&service, &at, Access::Serve).await.unwrap(), None);
+        let put = Entries::put(&service, &at, value(content.clone()), PutIf::Absent).await.unwrap();
+        let PutOutcome::Stored(entry) = put else { panic!("{put:?}") };
+        assert_eq!(entry.blob, Digest::of(&content));
+        assert_eq!(Entries::get(&service, &at, Access::Serve).await.unwrap().unwrap(), entry);
+        let all = EntryPrefix { namespace: ns("a"), scope: None, door: None, prefix: String::new() };
+        assert_eq!(service.list(&all, None, 10).await.unwrap().entries.len(), 1);
+        assert!(service.delete(&at).await.unwrap());
+        assert_eq!(Entries::get(&service, &at, Access::Serve).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! What can be told about a store.
+
+use std::sync::atomic::Ordering;
+
+use larder_base::Result;
+
+use crate::body::Origin;
+use crate::index::Table;
+use crate::row::SegmentRow;
+use crate::store::Store;
+
+/// The state of a store, in bytes and counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Bytes on the disk that count against the quota: segments, staging and the index's pages in use.
+    pub bytes: u64,
+    /// Of those, waiting direct uploads.
+    pub staging_bytes: u64,
+    /// Of those, the index.
+    pub index_bytes: u64,
+    /// The most bytes there may be.
+    pub quota: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Of those, adopted from direct uploads.
+    pub adopted_segments: u64,
+    /// Blobs and chunks as of the last checkpoint.
+    pub blobs: u64,
+    /// Entries as of the last checkpoint.
+    pub entries: u64,
+    /// Records found bad and set aside, ever.
+    pub quarantined: u64,
+    /// Segments evicted since the opening.
+    pub evicted_segments: u64,
+    /// Blobs evicted since the opening.
+    pub evicted_blobs: u64,
+    /// The id of the oldest segment, 0 when there is none: it grows as eviction goes on.
+    pub oldest_segment: u32,
+    /// Checkpoints since the opening.
+    pub checkpoints: u64,
+    /// Syncs of segments since the opening.
+    pub syncs: u64,
+    /// The disk had no space at the last write.
+    pub disk_full: bool,
+    /// Why no writes are taken any more, when that is so.
+    pub poisoned: Option<String>,
+}
+
+impl Store {
+    /// The state of the store.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn status(&self) -> Result<StoreStatus> {
+        let core = self.core();
+        let (usage, health) = (&core.usage, &core.health);
+        let mut adopted_segments = 0;
+        core.index.scan(Table::Segments, &[], |_, row| {
+            adopted_segments += u64::from(SegmentRow::decode(row)?.origin == Origin::Adopted);
+            Ok(true)
+        })?;
+        let ids = core.heat.ids();
+        Ok(StoreStatus {
+            bytes: usage.used(),
+            staging_bytes: usage.staging.load(Ordering::Relaxed),
+            index_bytes: usage.index.load(Ordering::Relaxed),
+            quota: usage.quota.load(Ordering::Relaxed),
+            segments: ids.len() as u64,
+            adopted_segments,
+            blobs: core.index.count(Table::Blobs)?,
+            entries: core.index.count(Table::Entries)?,
+            quarantined: health.quarantined.load(Ordering::Relaxed),
+            evicted_segments: health.evicted_segments.load(Ordering::Relaxed),
+            evicted_blobs: health.evicted_blobs.load(Ordering::Relaxed),
+            oldest_segment: ids.first().copied().unwrap_or_default(),
+            checkpoints: health.checkpoints.load(Ordering::Relaxed),
+            syncs: health.syncs.load(Ordering::Relaxed),
+            disk_full: usage.disk_full.load(Ordering::Relaxed),
+            poisoned: health.poisoned().map(str::to_owned),
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! The handle to an open store, its opening and its end.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use larder_base::{Clock, Error, ErrorKind, Result};
+use parking_lot::{Mutex, RwLock};
+
+use crate::checkpoint::{self, Checkpointer};
+use crate::committer::{self, Queue};
+use crate::core::{Core, Health, Usage};
+use crate::disk::{Disk, FsDisk, OnDisk};
+use crate::files::{SEGMENTS, STAGING, SegmentFiles};
+use crate::heat::Heat;
+use crate::index::{Index, Table};
+use crate::options::Options;
+use crate::pool::Pool;
+use crate::recover::{Recovery, recover};
+
+/// What the file `format` says.
+const FORMAT: &str = "larder store 1\n";
+
+/// An open store. A handle is cheap to clone; all clones are the same store.
+///
+/// When the last handle is dropped the store stops without a checkpoint, which costs the next opening a little more;
+/// [`Store::close`] ends it properly.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) core: Arc<Core>,
+    pub(crate) checkpointer: Arc<Checkpointer>,
+    pub(crate) evicting: Mutex<crate::evict::Progress>,
+    pub(crate) scrubbing: Mutex<crate::scrub::Progress>,
+    /// Held while a part is adopted or discarded.
+    pub(crate) adopting: Mutex<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    recovery: Recovery,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a store in a directory of the real disk.
+    ///
+    /// # Errors
+    /// When another process has it open, when it is of a format that is not known, or when the disk fails.
+    pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self> {
+        std::fs::create_dir_all(&options.dir).map_err(|error| dir_error("make data directory", &options.dir, error))?;
+        let disk = Arc::new(FsDisk::new(&options.dir));
+        Self::open_on(options, disk, clock)
+    }
+
+    /// As [`Store::open`], with the segments on another disk; lock, format and index stay in the directory.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let dir = options.dir.clone();
+        std::fs::create_dir_all(&dir).map_err(|error| dir_error("make data directory", &dir, error))?;
+        let lock = lock(&dir)?;
+        check_format(&dir)?;
+        for directory in [SEGMENTS, STAGING] {
+            disk.make_directory(directory).at("make directory", directory)?;
+        }
+        let usage = Usage::default();
+        usage.quota.store(options.quota, Ordering::Relaxed);
+        let core = Arc::new(Core {
+            heat: Heat::new(options.retention),
+            files: SegmentFiles::new(Arc::clone(&disk)),
+            queue: Queue::default(),
+            pool: Pool::new(options.workers)?,
+            index: Arc::new(Index::open(&dir.join("index"))?),
+            usage,
+            health: Health::default(),
+            active: RwLock::default(),
+            served: Mutex::default(),
+            recipes: Mutex::default(),
+            checkpoint: Mutex::default(),
+            names: RwLock::default(),
+            options,
+            disk,
+            clock,
+        });
+        let (log, recovery) = recover(&core)?;
+        let quarantined = core.index.count(Table::Quarantine)?;
+        core.health.quarantined.store(quarantined, Ordering::Relaxed);
+        let checkpointer = Arc::new(Checkpointer::default());
+        let failed = |error| {
+            Error::new(ErrorKind::Failed, "start store thread", "the system gave none")
+                .with_source(error as std::io::Error)
+        };
+        let checkpoints = checkpoint::spawn(&checkpointer, &core).map_err(failed)?;
+        let commits = {
+            let (core, checkpointer) = (Arc::clone(&core), Arc::clone(&checkpointer));
+            let run = move || committer::run(&core, &checkpointer, log);
+            std::thread::Builder::new().name("larder-commit".into()).spawn(run).map_err(failed)?
+        };
+        let inner = Inner {
+            core,
+            checkpointer,
+            evicting: Mutex::default(),
+            scrubbing: Mutex::default(),
+            adopting: Mutex::default(),
+            threads: Mutex::new(vec![commits, checkpoints]),
+            recovery,
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.inner.core
+    }
+
+    /// What the opening found and did.
+    pub fn recovery(&self) -> Recovery {
+        self.inner.recovery
+    }
+
+    /// Changes the quota, in bytes; it takes effect with the next write and the next [`Store::evict_step`].
+    pub fn set_quota(&self, quota: u64) {
+        self.core().usage.quota.store(quota, Ordering::Relaxed);
+    }
+
+    /// Brings the index up to date with the log, so that the next opening need not.
+    ///
+    /// # Errors
+    /// When the disk fails or is full; nothing is lost by that.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.core().checkpoint(false)
+    }
+
+    /// Does what was begun, makes a last checkpoint and stops. Later calls on any handle fail; what was acknowledged is
+    /// safe even if this fails.
+    ///
+    /// # Errors
+    /// When the last checkpoint fails.
+    pub fn close(&self) -> Result<()> {
+        if self.inner.stop() { self.core().checkpoint(true) } else { Ok(()) }
+    }
+
+    /// Fails with "full" if so many bytes more do not fit, after evicting what may go.
+    pub(crate) fn make_room(&self, bytes: u64) -> Result<()> {
+        let usage = &self.core().usage;
+        while !usage.fits(bytes) {
+            if !self.evict_for(bytes)? && !usage.fits(bytes) {
+                return Err(usage.full("write"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.core().options.dir).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Ends the threads; false when they were ended before.
+    fn stop(&self) -> bool {
+        self.core.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let was_running = !threads.is_empty();
+        let mut threads = threads.into_iter();
+        // The committer may wait for a checkpoint, so it ends first.
+        if let Some(commits) = threads.next() {
+            let _ = commits.join();
+        }
+        self.checkpointer.stop();
+        for thread in threads {
+            let _ = thread.join();
+        }
+        was_running
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn dir_error(operation: &'static str, path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Failed, operation, path.display().to_string()).with_source(error)
+}
+
+/// Locks a data directory for this process.
+pub(crate) fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| dir_error("open lock file", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let message = format!("{} is in use by another Larder process", dir.display());
+            Err(Error::new(ErrorKind::Unavailable, "open store", message)
+                .with_hint("stop the other process, or give this one a data directory of its own"))
+        }
+        Err(TryLockError::Error(error)) => Err(dir_error("lock data directory", &path, error)),
+    }
+}
+
+/// Checks the version of a directory, and writes it into a new one.
+pub(crate) fn check_format(dir: &Path) -> Result<()> {
+    let path = dir.join("format");
+    let mut found = String::new();
+    match File::open(&path).and_then(|file| file.take(256).read_to_string(&mut found)) {
+        Ok(_) if found == FORMAT => Ok(()),
+        Ok(_) => {
+            let message = format!(
+                "{} holds a store of format {:?}; this Larder reads {:?}",
+                dir.display(),
+                found.trim_end(),
+                FORMAT.trim_end()
+            );
+            Err(Error::new(ErrorKind::Failed, "open store", message)
+                .with_hint("use the Larder version that wrote it, or another directory"))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let write = || {
+                let new = dir.join("format.new");
+                let mut file = File::create(&new)?;
+                file.write_all(FORMAT.as_bytes())?;
+                file.sync_all()?;
+                std::fs::rename(&new, &path)?;
+                File::open(dir)?.sync_all()
+            };
+            write().map_err(|error| dir_error("write format file", &path, error))
+        }
+        Err(error) => Err(dir_error("read format file", &path, error)),
+    }
+}

@@ -1,0 +1,322 @@
+//! Direct transfer: whole segments come in and go out as they lie.
+//!
+//! A part is received into `staging/`, verified record by record, given a trailer and made durable there. Its adoption is
+//! one record in the log; when that is durable the file is renamed into `segments/`. A crash before the record leaves the
+//! part waiting, one after it lets the next opening finish the renaming.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use larder_base::segment::{RECORD_HEADER_LEN, RecordKind, SEGMENT_HEADER};
+use larder_base::{
+    Adopted, ByteRange, ContentHash, Digest, Error, ErrorKind, Located, Namespace, PartName, Result, UploadId,
+};
+
+use crate::body::{Adoption, Origin};
+use crate::committer::Terms;
+use crate::core::Core;
+use crate::disk::{DiskFile, OnDisk};
+use crate::files::{SEGMENTS, STAGING, segment_path};
+use crate::group::{Group, weight};
+use crate::log::write_trailer;
+use crate::rows::{MarksDue, Rows};
+use crate::scan::read_trailer;
+use crate::store::Store;
+
+mod verify;
+
+use verify::{Checked, verify};
+
+/// The most bytes of a part: offsets in a segment have 32 bits, and a segment is evicted as a whole.
+const PART_MAX: u64 = 1 << 30;
+/// The most bytes read at once for [`Store::read_segment`].
+const PIECE: u64 = 1 << 20;
+
+/// A part being received.
+pub(crate) struct Receipt {
+    core: Arc<Core>,
+    part: PartName,
+    file: Arc<dyn DiskFile>,
+    length: u64,
+    written: u64,
+    kept: bool,
+}
+
+fn part_path(part: &PartName) -> String {
+    format!("{STAGING}/{part}")
+}
+
+fn part_of(name: &str) -> Option<PartName> {
+    let (upload, number) = name.split_once('.')?;
+    let part = PartName { upload: upload.parse().ok()?, number: number.parse().ok()? };
+    (part.to_string() == name).then_some(part)
+}
+
+impl Receipt {
+    fn path(&self) -> String {
+        format!("{}.new", part_path(&self.part))
+    }
+
+    /// Takes in the next bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.written + bytes.len() as u64 > self.length {
+            let message = format!("part {}: {} bytes were announced and more came", self.part, self.length);
+            return Err(Error::invalid("receive part", message));
+        }
+        self.file.write_at(&[IoSlice::new(bytes)], self.written).at("write part", &self.path())?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The part waits from here on.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if self.written != self.length {
+            let message = format!("part {}: {} bytes were announced and {} came", self.part, self.length, self.written);
+            return Err(Error::invalid("receive part", message));
+        }
+        let target = part_path(&self.part);
+        let before = self.core.disk.open(&target).and_then(|file| file.size()).unwrap_or(0);
+        self.core.disk.rename(&self.path(), &target).at("keep part", &target)?;
+        self.kept = true;
+        self.core.usage.staging.fetch_sub(before, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if !self.kept {
+            // If it stays, the next opening removes it.
+            let _ = self.core.disk.remove(&self.path());
+            self.core.usage.staging.fetch_sub(self.length, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Store {
+    /// Begins to receive a part of exactly `length` bytes.
+    pub(crate) fn begin_receipt(&self, part: &PartName, length: u64) -> Result<Receipt> {
+        if length > PART_MAX {
+            let message = format!("part {part} has {length} bytes; at most {PART_MAX} are allowed");
+            return Err(
+                Error::new(ErrorKind::TooLarge, "receive part", message).with_hint("send the upload in several parts")
+            );
+        }
+        self.make_room(length)?;
+        let core = Arc::clone(self.core());
+        core.usage.staging.fetch_add(length, Ordering::Relaxed);
+        let path = format!("{}.new", part_path(part));
+        let file = core.disk.create(&path).at("make part", &path).inspect_err(|_| {
+            core.usage.staging.fetch_sub(length, Ordering::Relaxed);
+        })?;
+        Ok(Receipt { core, part: part.clone(), file, length, written: 0, kept: false })
+    }
+
+    /// Receives a part, exactly `length` bytes, unverified. A second receipt of the same part replaces the first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when another number of bytes comes, [`ErrorKind::TooLarge`], [`ErrorKind::Full`], whatever
+    /// the pieces fail with, or a failure of the disk.
+    pub fn receive(&self, part: &PartName, length: u64, pieces: &mut dyn Iterator<Item = Result<Bytes>>) -> Result<()> {
+        let mut receipt = self.begin_receipt(part, length)?;
+        for piece in pieces {
+            receipt.write(&piece?)?;
+        }
+        receipt.finish()
+    }
+
+    /// Verifies a received part and makes its chunks present in the namespace, durably; `None` when no such part waits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when a record is bad or not allowed; then nothing of the part becomes visible.
+    pub fn adopt(&self, namespace: &Namespace, part: &PartName) -> Result<Option<Adopted>> {
+        let core = self.core();
+        let _one_at_a_time = self.inner.adopting.lock();
+        let path = part_path(part);
+        let file = match core.disk.open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).at("open part", &path),
+        };
+        let received = self.without_trailer(&file, &path)?;
+        let Checked { lines, raw_bytes } = verify(core, &file, received, part)?;
+        let records = lines.len() as u64;
+        self.make_room(weight([lines.len() * 64]))?;
+        let length = write_trailer(&*file, received, Origin::Adopted, lines).at("seal part", &path)?;
+        core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
+        // Staged, the part counted as it was received; from now on it has its trailer.
+        let op = {
+            let (namespace, part, file) = (namespace.clone(), part.clone(), Arc::clone(&file));
+            move |group: &mut Group<'_>| adopt_in(group, &namespace, part, &*file, length)
+        };
+        core.queue.call(Terms::housekeeping(weight([4096])), op)?;
+        core.usage.staging.fetch_sub(received, Ordering::Relaxed);
+        Ok(Some(Adopted { records, stored_bytes: received, raw_bytes }))
+    }
+
+    /// The length of a part as received. An adoption that was begun before a crash has left a trailer behind it.
+    fn without_trailer(&self, file: &Arc<dyn DiskFile>, path: &str) -> Result<u64> {
+        let length = file.size().at("measure part", path)?;
+        match read_trailer(&**file, length).at("read part", path)? {
+            Some((offset, trailer)) if trailer.origin == Origin::Adopted => {
+                file.truncate(offset).at("cut part", path)?;
+                Ok(offset)
+            }
+            _ => Ok(length),
+        }
+    }
+
+    /// The parts that wait, of one upload or of all, in order.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn waiting(&self, upload: Option<&UploadId>) -> Result<Vec<PartName>> {
+        let names = self.core().disk.list(STAGING).at("list", STAGING)?;
+        let mut parts: Vec<PartName> = names
+            .iter()
+            .filter_map(|name| part_of(name))
+            .filter(|part| upload.is_none_or(|upload| part.upload == *upload))
+            .collect();
+        parts.sort_unstable();
+        Ok(parts)
+    }
+
+    /// Forgets the parts of an upload that were not adopted.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn discard(&self, upload: &UploadId) -> Result<()> {
+        let core = self.core();
+        let _one_at_a_time = self.inner.adopting.lock();
+        for part in self.waiting(Some(upload))? {
+            let path = part_path(&part);
+            let length = core.disk.open(&path).and_then(|file| file.size()).at("measure part", &path)?;
+            core.disk.remove(&path).at("remove part", &path)?;
+            core.usage.staging.fetch_sub(length, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Where the records of these blobs lie now, in the order asked, leaving out what the namespace does not have and
+    /// blobs larger than one chunk. They stay there, readable, for the retention time.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn locate(&self, namespace: &Namespace, hashes: &[ContentHash]) -> Result<Vec<Located>> {
+        let core = self.core();
+        let rows = Rows::new(core);
+        let Some(id) = rows.find_name(namespace.as_str())? else { return Ok(Vec::new()) };
+        let (mut due, mut held_due) = (MarksDue::new(), MarksDue::new());
+        let mut located = Vec::new();
+        for hash in hashes {
+            let row = rows.blob(hash)?.filter(|row| row.kind == RecordKind::Chunk && row.namespaces.contains(&id));
+            let Some(row) = row else { continue };
+            let segment = row.place.segment;
+            // A segment that is being evicted cannot promise to keep its records where they are; they may be got one by one.
+            if !rows.touch(segment, row.place.ordinal, &mut due) || !core.heat.pin(segment) {
+                continue;
+            }
+            if core.heat.hold(segment, rows.now) {
+                held_due.insert(segment);
+            }
+            core.heat.unpin(segment);
+            located.push(Located {
+                digest: Digest { hash: *hash, size: row.size },
+                segment: u64::from(segment),
+                offset: u64::from(row.place.offset),
+                length: row.record_len(),
+            });
+        }
+        core.make_marks(due, false);
+        core.make_marks(held_due, true);
+        Ok(located)
+    }
+
+    /// Bytes of a segment as they lie, up to its present end; `None` when it is gone.
+    ///
+    /// # Errors
+    /// When the disk or the index fails.
+    pub fn read_segment(&self, segment: u64, range: ByteRange) -> Result<Option<SegmentReader>> {
+        let core = self.core();
+        let Ok(id) = u32::try_from(segment) else { return Ok(None) };
+        let Some(row) = Rows::new(core).segment(id)? else { return Ok(None) };
+        let Some(file) = core.segment_file(id)? else { return Ok(None) };
+        let (at, length) = range.within(row.length);
+        Ok(Some(SegmentReader { file, at, end: at + length, path: segment_path(id) }))
+    }
+}
+
+/// Puts a verified part into the log and, when that is durable, into its place.
+fn adopt_in(
+    group: &mut Group<'_>,
+    namespace: &Namespace,
+    part: PartName,
+    file: &dyn DiskFile,
+    length: u64,
+) -> Result<()> {
+    let staged = part_path(&part);
+    let Some((_, trailer)) = read_trailer(file, length).at("read part", &staged)? else {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "adopt part",
+            format!("{staged}: what was just written is not there"),
+        ));
+    };
+    let segment = group.new_segment_id()?;
+    let adoption = Adoption { segment, length, time: group.now, namespace: namespace.clone(), part };
+    let now = group.now;
+    let mut due = MarksDue::new();
+    for line in &trailer.lines {
+        // What is here already is touched where it lies; the record in the part is dead.
+        group.touched(&line.hash, &mut due)?;
+    }
+    group.due.append(&mut due);
+    group.append(adoption.to_record());
+    group.adopt(&adoption, &trailer)?;
+    let disk = Arc::clone(&group.core.disk);
+    group.after_sync.push(Box::new(move |core| {
+        let path = segment_path(segment);
+        disk.rename(&staged, &path).at("adopt part", &path)?;
+        disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)?;
+        disk.sync_directory(STAGING).at("sync directory", STAGING)?;
+        core.heat.add(segment);
+        core.heat.touch_whole(segment, now);
+        core.heat.marked(segment, now, false);
+        core.usage.segments.fetch_add(length, Ordering::Relaxed);
+        Ok(())
+    }));
+    Ok(())
+}
+
+/// Bytes of a segment, piece by piece. The file stays readable while this lives, even if the segment is evicted.
+pub struct SegmentReader {
+    file: Arc<dyn DiskFile>,
+    at: u64,
+    end: u64,
+    path: String,
+}
+
+impl Iterator for SegmentReader {
+    type Item = Result<Bytes>;
+
+    fn next(&mut self) -> Option<Result<Bytes>> {
+        if self.at >= self.end {
+            return None;
+        }
+        let mut piece = vec![0; (self.end - self.at).min(PIECE) as usize];
+        let read = crate::disk::read_exact_at(&*self.file, &mut piece, self.at).at("read segment", &self.path);
+        self.at = if read.is_ok() { self.at + piece.len() as u64 } else { self.end };
+        Some(read.map(|()| piece.into()))
+    }
+}
+
+impl std::fmt::Debug for SegmentReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentReader").field("at", &self.at).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// The least bytes of a part: a header and one record.
+const PART_MIN: u64 = (SEGMENT_HEADER.len() + RECORD_HEADER_LEN) as u64;

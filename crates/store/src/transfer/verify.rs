@@ -1,0 +1,90 @@
+//! The check of a part that a client made: every byte of it is hostile until proven otherwise.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_base::segment::{BadRecord, RecordHeader, RecordKind, SEGMENT_HEADER};
+use larder_base::{Error, PartName, Result};
+
+use super::{PART_MIN, part_path};
+use crate::body::TrailerLine;
+use crate::core::Core;
+use crate::disk::{DiskFile, OnDisk, read_exact_at};
+use crate::pool::lost;
+use crate::scan::{Scanner, Step};
+
+/// Bytes of records that one task verifies: enough to be worth a thread's attention.
+const BATCH: usize = 1 << 20;
+
+/// A part of which every record is a chunk that hashes to its name.
+pub(super) struct Checked {
+    pub(super) lines: Vec<TrailerLine>,
+    pub(super) raw_bytes: u64,
+}
+
+/// Checks the first `length` bytes of a part.
+pub(super) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &PartName) -> Result<Checked> {
+    let path = part_path(part);
+    let invalid = |offset: u64, problem: &dyn std::fmt::Display| {
+        Error::invalid("adopt part", format!("part {part}, offset {offset}: {problem}"))
+    };
+    if length < PART_MIN {
+        return Err(invalid(0, &"a part is a segment header and at least one record"));
+    }
+    let mut header = [0; SEGMENT_HEADER.len()];
+    read_exact_at(&**file, &mut header, 0).at("read part", &path)?;
+    if header != SEGMENT_HEADER {
+        return Err(invalid(0, &"not a segment of a version that is known"));
+    }
+    let mut scanner = Scanner::new(&**file, SEGMENT_HEADER.len() as u64, length);
+    let mut checked = Checked { lines: Vec::new(), raw_bytes: 0 };
+    let mut under_way = VecDeque::new();
+    let mut batch: Vec<(u64, RecordHeader, Bytes)> = Vec::new();
+    let mut bytes = 0;
+    while let Some(step) = scanner.next().at("read part", &path)? {
+        let (offset, header, body) = match step {
+            Step::Record { offset, header, body: Ok(body) } => (offset, header, body),
+            Step::Record { offset, body: Err(bad), .. } => return Err(invalid(offset, &bad)),
+            Step::Broken { offset, reason } => return Err(invalid(offset, &reason)),
+        };
+        if header.kind != RecordKind::Chunk {
+            return Err(invalid(offset, &"only chunk records may be sent"));
+        }
+        checked.lines.push(TrailerLine::from(&header));
+        checked.raw_bytes += u64::from(header.raw_len);
+        bytes += body.len() + header.raw_len as usize;
+        batch.push((offset, header, body));
+        if bytes >= BATCH {
+            if under_way.len() >= core.pool.depth() {
+                settle(&mut under_way, &invalid)?;
+            }
+            let records = std::mem::take(&mut batch);
+            under_way.push_back(core.pool.run(move || open_all(&records)));
+            bytes = 0;
+        }
+    }
+    open_all(&batch).map_err(|(offset, bad)| invalid(offset, &bad))?;
+    while !under_way.is_empty() {
+        settle(&mut under_way, &invalid)?;
+    }
+    Ok(checked)
+}
+
+type Outcome = std::result::Result<(), (u64, BadRecord)>;
+
+fn settle(
+    under_way: &mut VecDeque<crossbeam_channel::Receiver<Outcome>>,
+    invalid: &impl Fn(u64, &dyn std::fmt::Display) -> Error,
+) -> Result<()> {
+    let Some(first) = under_way.pop_front() else { return Ok(()) };
+    let outcome = first.recv().map_err(|_| lost())?;
+    outcome.map_err(|(offset, bad)| invalid(offset, &bad))
+}
+
+fn open_all(records: &[(u64, RecordHeader, Bytes)]) -> Outcome {
+    for (offset, header, body) in records {
+        header.open_chunk(body).map_err(|bad| (*offset, bad))?;
+    }
+    Ok(())
+}
