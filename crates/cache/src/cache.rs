@@ -179,6 +179,35 @@ impl DoorCache {
         found
     }
 
+    /// The entry under a key, or else the newest under the first of `prefixes` that has one: one lookup, counted once. A
+    /// miss is explained for the key.
+    ///
+    /// # Errors
+    /// Those of [`DoorCache::lookup_newest`].
+    pub async fn lookup_or_newest(
+        &self,
+        caller: &Caller,
+        key: &Key,
+        prefixes: &[String],
+        access: Access,
+    ) -> Result<Lookup> {
+        let found = self.find_or_newest(caller, key, prefixes, access).await;
+        self.count_lookup(caller, access, &found);
+        found
+    }
+
+    async fn find_or_newest(&self, caller: &Caller, key: &Key, prefixes: &[String], access: Access) -> Result<Lookup> {
+        let found = self.find(caller, key, access).await?;
+        if matches!(found, Lookup::Miss(_)) {
+            for prefix in prefixes {
+                if let hit @ Lookup::Hit(_) = self.find_newest(caller, prefix, access).await? {
+                    return Ok(hit);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     async fn find(&self, caller: &Caller, key: &Key, access: Access) -> Result<Lookup> {
         for scope in caller.read_scopes() {
             let address = self.address(caller, scope, key);

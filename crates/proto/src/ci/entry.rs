@@ -94,8 +94,9 @@ pub struct PurgeAnswer {
     pub entries: Vec<ListedEntry>,
     /// Whether nothing was removed because only the names were asked for.
     pub dry_run: bool,
-    /// Whether there is more to remove: ask again.
-    pub more: bool,
+    /// What to send as `after` to go on; absent when that was all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The body of `POST explain`.

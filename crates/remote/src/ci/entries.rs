@@ -55,12 +55,14 @@ impl CiClient {
         self.json(self.delete(&path).await?)
     }
 
-    /// Removes every entry whose key begins with a prefix, a bounded number of them: ask again while there is `more`.
+    /// Removes a page of the entries whose keys begin with a prefix, from `after` (an answer's `next`): go on while there
+    /// is a `next`.
     ///
     /// # Errors
     /// As [`CiClient::lookup`].
-    pub async fn purge_all(&self, filter: &EntryFilter, dry_run: bool) -> Result<PurgeAnswer> {
-        let path = format!("entries?{}&dry_run={dry_run}", filter.query());
+    pub async fn purge_all(&self, filter: &EntryFilter, after: Option<&str>, dry_run: bool) -> Result<PurgeAnswer> {
+        let after = after.map_or(String::new(), |after| format!("&after={}", escape(after)));
+        let path = format!("entries?{}&dry_run={dry_run}{after}", filter.query());
         self.json(self.delete(&path).await?)
     }
 

@@ -1,0 +1,156 @@
+//! Entries, for people and programs that look after them: list, show, purge.
+
+use axum::extract::State;
+use larder_base::{Access, EntryAddress, Key, Scope};
+use larder_cache::{Caller, Lookup};
+use larder_proto::ci::{ListAnswer, PAGE_MAX, PurgeAnswer, SavedEntry};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::request::{self, Asked, Asker};
+use crate::{Ci, saved};
+
+/// Entries of a page unless asked otherwise.
+const PAGE_DEFAULT: u32 = 100;
+
+/// Which entries a listing is of, and which page of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListQuery {
+    prefix: String,
+    scope: Option<String>,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Entries whose keys begin with `prefix`, newest first, of the scopes that the caller may see.
+#[utoipa::path(get, path = "/ci/v1/{namespace}/entries",
+    params(("namespace" = String, Path), ("prefix" = Option<String>, Query), ("scope" = Option<String>, Query),
+        ("after" = Option<String>, Query), ("limit" = Option<u32>, Query)),
+    responses((status = 200, body = ListAnswer)))]
+pub(crate) async fn list(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Asked(query): Asked<ListQuery>,
+) -> Result<axum::Json<ListAnswer>, Failure> {
+    let scope = request::scope(query.scope.as_deref())?;
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Failure::invalid(format!("limit must be 1 to {PAGE_MAX}")));
+    }
+    let after = query.after.as_deref();
+    let page = ci.cache().list(&caller, scope.as_ref(), &query.prefix, after, limit as usize).await?;
+    Ok(axum::Json(ListAnswer { entries: page.entries.iter().map(saved::line).collect(), next: page.next }))
+}
+
+/// Names one entry.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EntryQuery {
+    key: String,
+    scope: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// One entry and its manifest. Looking at it does not count as use.
+#[utoipa::path(get, path = "/ci/v1/{namespace}/entry",
+    params(("namespace" = String, Path), ("key" = String, Query), ("scope" = Option<String>, Query)),
+    responses((status = 200, body = SavedEntry), (status = 404, body = larder_proto::ci::ErrorAnswer)))]
+pub(crate) async fn show(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Asked(query): Asked<EntryQuery>,
+) -> Result<axum::Json<SavedEntry>, Failure> {
+    let key: Key = query.key.parse()?;
+    let reader = match request::scope(query.scope.as_deref())? {
+        Some(scope) => in_scope(&caller, &scope).ok_or_else(|| no_such_entry(&key))?,
+        None => caller,
+    };
+    let Lookup::Hit(found) = ci.cache().lookup(&reader, &key, Access::Check).await? else {
+        return Err(no_such_entry(&key));
+    };
+    let saved = saved::show(ci.cache(), &reader, &found).await?;
+    saved.map(axum::Json).ok_or_else(|| no_such_entry(&key))
+}
+
+/// Removes the entry under a key, from one scope or from the caller's own. With `dry_run` it only says what it would do.
+#[utoipa::path(delete, path = "/ci/v1/{namespace}/entry",
+    params(("namespace" = String, Path), ("key" = String, Query), ("scope" = Option<String>, Query),
+        ("dry_run" = Option<bool>, Query)),
+    responses((status = 200, body = PurgeAnswer)))]
+pub(crate) async fn purge(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Asked(query): Asked<EntryQuery>,
+) -> Result<axum::Json<PurgeAnswer>, Failure> {
+    let key: Key = query.key.parse()?;
+    let scope = match request::scope(query.scope.as_deref())? {
+        Some(scope) => scope,
+        None => caller.write_scope()?.clone(),
+    };
+    let mut answer = PurgeAnswer { dry_run: query.dry_run, ..PurgeAnswer::default() };
+    let found = match in_scope(&caller, &scope) {
+        Some(reader) => ci.cache().lookup(&reader, &key, Access::Check).await?,
+        // Whether it is there is not told; that it may not be removed is.
+        None => Lookup::Miss(larder_cache::MissReason::Absent),
+    };
+    if let Lookup::Hit(found) = &found {
+        answer.entries.push(saved::listed(&found.address, &found.entry));
+    }
+    if !query.dry_run {
+        let namespace = caller.namespace().clone();
+        let address = EntryAddress { namespace, scope, door: ci.cache().name().clone(), key };
+        if !ci.cache().purge(&caller, &address).await? {
+            answer.entries.clear();
+        }
+    }
+    Ok(axum::Json(answer))
+}
+
+/// Which entries are to be removed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PurgeQuery {
+    prefix: String,
+    scope: Option<String>,
+    after: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Removes entries whose keys begin with `prefix`, a page of them: from one scope; from the caller's own; or, for an
+/// administrator who names none, from all. With `dry_run` it only says what it would do.
+#[utoipa::path(delete, path = "/ci/v1/{namespace}/entries",
+    params(("namespace" = String, Path), ("prefix" = String, Query), ("scope" = Option<String>, Query),
+        ("after" = Option<String>, Query), ("dry_run" = Option<bool>, Query)),
+    responses((status = 200, body = PurgeAnswer)))]
+pub(crate) async fn purge_all(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Asked(query): Asked<PurgeQuery>,
+) -> Result<axum::Json<PurgeAnswer>, Failure> {
+    let scope = match request::scope(query.scope.as_deref())? {
+        None if !caller.is_admin() => Some(caller.write_scope()?.clone()),
+        scope => scope,
+    };
+    let after = query.after.as_deref();
+    let page = ci.cache().list(&caller, scope.as_ref(), &query.prefix, after, PAGE_MAX as usize).await?;
+    let mut entries = Vec::with_capacity(page.entries.len());
+    for listed in &page.entries {
+        if query.dry_run || ci.cache().purge(&caller, &listed.address).await? {
+            entries.push(saved::line(listed));
+        }
+    }
+    Ok(axum::Json(PurgeAnswer { entries, dry_run: query.dry_run, next: page.next }))
+}
+
+/// The caller as a reader of one scope, if it may see that.
+fn in_scope(caller: &Caller, scope: &Scope) -> Option<Caller> {
+    let own = caller.write_scope().is_ok_and(|own| own == scope);
+    let visible = own || caller.is_admin() || caller.read_scopes().contains(scope);
+    visible.then(|| Caller::resumed(caller.principal().clone(), caller.namespace().clone(), scope.clone()))
+}
+
+fn no_such_entry(key: &Key) -> Failure {
+    Failure::not_found(format!("nothing is saved under {key}"))
+        .with_hint("`larder list` shows what is, `larder explain` what is near")
+}

@@ -1,0 +1,117 @@
+//! What a restore asks first: the entry, and where its chunks are.
+
+use std::collections::HashSet;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use larder_base::{Access, Located, Namespace};
+use larder_cache::{Lookup, MissReason};
+use larder_proto::ci::{LocateAnswer, LookupAnswer, LookupRequest, Miss, Purpose, Run};
+
+use crate::failure::Failure;
+use crate::permission::Permission;
+use crate::request::{Asker, Hashes, Json, key_and_fallbacks};
+use crate::{Ci, saved};
+
+/// About how many bytes a run has at most. A larger one would leave the client's other connections idle at the end.
+const RUN_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The entry under a key, or the newest under the first fallback prefix that has one.
+#[utoipa::path(post, path = "/ci/v1/{namespace}/lookup", params(("namespace" = String, Path)),
+    request_body = LookupRequest, responses((status = 200, body = LookupAnswer)))]
+pub(crate) async fn lookup(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Json(request): Json<LookupRequest>,
+) -> Result<axum::Json<LookupAnswer>, Failure> {
+    let key = key_and_fallbacks(&request.key, &request.fallbacks)?;
+    let access = match request.purpose {
+        Purpose::Restore => Access::Serve,
+        Purpose::Check => Access::Check,
+    };
+    let found = ci.cache().lookup_or_newest(&caller, &key, &request.fallbacks, access).await?;
+    let answer = match found {
+        Lookup::Hit(found) => match saved::show(ci.cache(), &caller, &found).await? {
+            Some(saved) => LookupAnswer::Hit(saved),
+            None => LookupAnswer::Miss(miss(MissReason::Absent)),
+        },
+        Lookup::Miss(reason) => LookupAnswer::Miss(miss(reason)),
+    };
+    Ok(axum::Json(answer))
+}
+
+/// Why nothing was found, in words.
+pub(crate) fn miss(reason: MissReason) -> Miss {
+    Miss { reason: reason.as_str().to_owned() }
+}
+
+/// Those of the chunks named in the body that are missing. Body and answer are SHA-256 hashes of 32 raw bytes each.
+#[utoipa::path(post, path = "/ci/v1/{namespace}/missing", params(("namespace" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(crate) async fn missing(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Hashes(hashes): Hashes,
+) -> Result<Response, Failure> {
+    let missing = ci.cache().missing(&caller, &hashes).await?;
+    let body: Vec<u8> = missing.iter().flat_map(|hash| *hash.as_bytes()).collect();
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response())
+}
+
+/// Where the chunks named in the body can be fetched. The body is SHA-256 hashes of 32 raw bytes each.
+#[utoipa::path(post, path = "/ci/v1/{namespace}/locate", params(("namespace" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = LocateAnswer)))]
+pub(crate) async fn locate(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Hashes(hashes): Hashes,
+) -> Result<axum::Json<LocateAnswer>, Failure> {
+    let located = ci.cache().locate(&caller, &hashes).await?;
+    let there: HashSet<_> = located.iter().map(|located| located.digest.hash).collect();
+    let mut seen = HashSet::new();
+    let absent = hashes.iter().filter(|hash| !there.contains(hash) && seen.insert(**hash));
+    let absent = absent.map(larder_base::ContentHash::to_hex).collect();
+    let runs = runs(located).into_iter().map(|run| run.grant(&ci, caller.namespace())).collect();
+    Ok(axum::Json(LocateAnswer { runs, absent }))
+}
+
+/// Bytes of a segment that hold whole records, all of them asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stretch {
+    segment: u64,
+    offset: u64,
+    length: u64,
+}
+
+impl Stretch {
+    fn grant(self, ci: &Ci, namespace: &Namespace) -> Run {
+        let Self { segment, offset, length } = self;
+        let (url, _) = Permission::Read { namespace: namespace.clone(), segment, offset, length }.grant(ci);
+        Run { url, length, headers: Default::default() }
+    }
+}
+
+/// Joins records that touch. What lies between two records is never joined in: it may belong to another namespace.
+fn runs(mut located: Vec<Located>) -> Vec<Stretch> {
+    located.sort_unstable_by_key(|record| (record.segment, record.offset));
+    // A chunk that was asked for twice is sent once.
+    located.dedup_by_key(|record| (record.segment, record.offset));
+    let mut runs: Vec<Stretch> = Vec::new();
+    for Located { segment, offset, length, .. } in located {
+        match runs.last_mut() {
+            Some(run)
+                if run.segment == segment && run.offset + run.length == offset && run.length + length <= RUN_BYTES =>
+            {
+                run.length += length;
+            }
+            _ => runs.push(Stretch { segment, offset, length }),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests;

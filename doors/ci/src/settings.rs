@@ -1,0 +1,109 @@
+//! The section `[door.ci]`.
+
+use std::time::Duration;
+
+use larder_base::{Error, Result};
+use serde::Deserialize;
+
+/// The section `[door.ci]`; every key has a default.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The most bytes of all files of an entry, before compression.
+    pub(crate) max_entry_bytes: u64,
+    /// The most bytes of a manifest: about a hundred for each file.
+    pub(crate) max_manifest_bytes: u64,
+    /// The most bytes of one part of an upload.
+    pub(crate) part_max_bytes: u64,
+    /// How long a signed URL is good.
+    pub(crate) url_seconds: u64,
+    /// How long an upload lives without a sign of life.
+    pub(crate) upload_idle_seconds: u64,
+    /// How long it is remembered how an upload ended.
+    pub(crate) upload_kept_seconds: u64,
+    /// How many uploads may wait to be committed; more are told to come back.
+    pub(crate) commit_queue: usize,
+    /// How many uploads are committed side by side, each of another key.
+    pub(crate) commit_parallel: usize,
+}
+
+const GIB: u64 = 1 << 30;
+const MIB: u64 = 1 << 20;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_entry_bytes: 10 * GIB,
+            max_manifest_bytes: 64 * MIB,
+            part_max_bytes: 64 * MIB,
+            url_seconds: 1800,
+            upload_idle_seconds: 3600,
+            upload_kept_seconds: 3600,
+            commit_queue: 256,
+            commit_parallel: 4,
+        }
+    }
+}
+
+/// The least part that makes sense: room for the largest record.
+const PART_MIN_BYTES: u64 = 4 * MIB;
+/// Bytes of a file in a manifest, at the very least: its hash alone has 64.
+const MANIFEST_BYTES_PER_FILE: u64 = 64;
+
+impl Settings {
+    /// Refuses values that nothing could work with.
+    pub(crate) fn check(self) -> Result<Self> {
+        let wrong = |message: String| Err(Error::invalid("read configuration", message));
+        if self.part_max_bytes < PART_MIN_BYTES {
+            return wrong(format!("part_max_bytes in [door.ci] must be at least {PART_MIN_BYTES}"));
+        }
+        for (name, value) in [
+            ("url_seconds", self.url_seconds),
+            ("upload_idle_seconds", self.upload_idle_seconds),
+            ("commit_queue", self.commit_queue as u64),
+            ("commit_parallel", self.commit_parallel as u64),
+        ] {
+            if value == 0 {
+                return wrong(format!("{name} in [door.ci] must be at least 1"));
+            }
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn url_life(&self) -> Duration {
+        Duration::from_secs(self.url_seconds)
+    }
+
+    pub(crate) fn upload_idle(&self) -> Duration {
+        Duration::from_secs(self.upload_idle_seconds)
+    }
+
+    pub(crate) fn upload_kept(&self) -> Duration {
+        Duration::from_secs(self.upload_kept_seconds)
+    }
+
+    /// The most files that a manifest has room for.
+    pub(crate) fn max_files(&self) -> u64 {
+        self.max_manifest_bytes / MANIFEST_BYTES_PER_FILE
+    }
+
+    /// The most bytes that the parts of an upload may have together: its files, a manifest, and a header for each record
+    /// and part.
+    pub(crate) fn parts_max_bytes(&self, bytes: u64, files: u64) -> u64 {
+        let records = files + (bytes + self.max_manifest_bytes) / larder_base::chunk::MIN_LEN as u64 + 1;
+        let headers = records * larder_base::segment::RECORD_HEADER_LEN as u64;
+        bytes
+            + self.max_manifest_bytes
+            + headers
+            + self.part_count(bytes) * larder_base::segment::SEGMENT_HEADER.len() as u64
+    }
+
+    /// The highest number of a part. Parts need not be full: a client sends what it has.
+    pub(crate) fn parts_max(&self, bytes: u64) -> u32 {
+        u32::try_from(self.part_count(bytes)).unwrap_or(u32::MAX)
+    }
+
+    fn part_count(&self, bytes: u64) -> u64 {
+        (bytes + self.max_manifest_bytes) / PART_MIN_BYTES + 64
+    }
+}

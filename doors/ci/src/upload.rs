@@ -1,0 +1,200 @@
+//! Uploads, as a client sees them: begin, parts, finish, status, abort.
+
+mod claim;
+mod record;
+
+use std::time::Duration;
+
+use axum::extract::State;
+use larder_base::{Key, PartName, UploadId};
+use larder_cache::Caller;
+use larder_proto::ci::{BeginAnswer, BeginRequest, FinishRequest, PartAnswer, PartRequest, UploadStatus, WAIT_MAX_MS};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::Ci;
+use crate::failure::Failure;
+use crate::permission::Permission;
+use crate::request::{Asked, Asker, Json, Segments, no_such_upload};
+
+pub(crate) use claim::Claim;
+pub(crate) use record::{Ended, Stage, Upload, Uploads};
+
+/// Registers an upload, before any of its bytes move.
+#[utoipa::path(post, path = "/ci/v1/{namespace}/uploads", params(("namespace" = String, Path)),
+    request_body = BeginRequest, responses((status = 200, body = BeginAnswer)))]
+pub(crate) async fn begin(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    Json(request): Json<BeginRequest>,
+) -> Result<axum::Json<BeginAnswer>, Failure> {
+    let scope = caller.write_scope()?.clone();
+    let key: Key = request.key.parse()?;
+    let BeginRequest { bytes, files, replace, .. } = request;
+    let settings = ci.settings();
+    if bytes > settings.max_entry_bytes {
+        let message = format!("{key} has {bytes} bytes; an entry may have {} here", settings.max_entry_bytes);
+        return Err(Failure::too_large(message).with_hint("save less, or raise max_entry_bytes in [door.ci]"));
+    }
+    if files > settings.max_files() {
+        let message = format!("{key} has {files} files; an entry may have {} here", settings.max_files());
+        return Err(Failure::too_large(message).with_hint("save less, or raise max_manifest_bytes in [door.ci]"));
+    }
+    let upload = Upload::new(&caller, scope, key, bytes, files, replace);
+    let id = ci.uploads().register(&upload).await?;
+    Ok(axum::Json(BeginAnswer {
+        upload: id.to_string(),
+        part_max_bytes: settings.part_max_bytes,
+        parts_max: settings.parts_max(bytes),
+        parts_max_bytes: settings.parts_max_bytes(bytes, files),
+        idle_ms: millis(settings.upload_idle()),
+    }))
+}
+
+/// The URL of one part. Asking is a sign of life; ask again when the URL has expired or the part has another length.
+#[utoipa::path(post, path = "/ci/v1/{namespace}/uploads/{upload}/parts",
+    params(("namespace" = String, Path), ("upload" = String, Path)),
+    request_body = PartRequest, responses((status = 200, body = PartAnswer)))]
+pub(crate) async fn part(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    segments: Segments,
+    Json(PartRequest { number, length }): Json<PartRequest>,
+) -> Result<axum::Json<PartAnswer>, Failure> {
+    let id = segments.upload()?;
+    loop {
+        let mut kept = ci.uploads().of(&caller, &id).await?;
+        let changed = kept.upload.admit_part(ci.settings(), number, length)?;
+        let quiet = ci.cache().clock().now().since(kept.changed);
+        // A write for each new part, and now and then one as a sign of life.
+        let is_due = changed || quiet > ci.settings().upload_idle() / 4;
+        if !is_due || ci.uploads().write(&id, &kept.upload, kept.revision).await? {
+            break;
+        }
+    }
+    let namespace = caller.namespace().clone();
+    let (url, expires) = Permission::Send { namespace, part: PartName { upload: id, number }, length }.grant(&ci);
+    Ok(axum::Json(PartAnswer { url, expires_ms: expires.as_millis(), headers: Default::default() }))
+}
+
+/// Says what an upload is and hands it to the commit queue. Safe to repeat: the answer is where it stands.
+#[utoipa::path(post, path = "/ci/v1/{namespace}/uploads/{upload}/finish",
+    params(("namespace" = String, Path), ("upload" = String, Path)),
+    request_body = FinishRequest, responses((status = 200, body = UploadStatus)))]
+pub(crate) async fn finish(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    segments: Segments,
+    Json(request): Json<FinishRequest>,
+) -> Result<axum::Json<UploadStatus>, Failure> {
+    let id = segments.upload()?;
+    let wait = request.wait_ms;
+    let claim = Claim::parse(ci.settings(), request)?;
+    loop {
+        let mut kept = ci.uploads().of(&caller, &id).await?;
+        match &kept.upload.stage {
+            Stage::Ended(_) => break,
+            Stage::Finishing(before) if *before == claim => {
+                ci.queue().ensure(&id, kept.upload.address(&ci));
+                break;
+            }
+            Stage::Finishing(_) => {
+                return Err(Failure::conflict("the upload was finished before, and as something else"));
+            }
+            Stage::Open { parts } => {
+                claim.check(&kept.upload, parts)?;
+                let place =
+                    ci.queue().reserve().ok_or_else(|| Failure::busy("too many uploads wait to be committed"))?;
+                kept.upload.stage = Stage::Finishing(claim.clone());
+                if ci.uploads().write(&id, &kept.upload, kept.revision).await? {
+                    place.fill(&id, kept.upload.address(&ci));
+                    break;
+                }
+            }
+        }
+    }
+    wait_for_end(&ci, &caller, &id, wait).await
+}
+
+/// How long a request is willing to wait.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Patience {
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+/// Where an upload stands; with `wait_ms` the answer comes when it has ended, or after that time.
+#[utoipa::path(get, path = "/ci/v1/{namespace}/uploads/{upload}",
+    params(("namespace" = String, Path), ("upload" = String, Path), ("wait_ms" = Option<u64>, Query)),
+    responses((status = 200, body = UploadStatus)))]
+pub(crate) async fn status(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    segments: Segments,
+    Asked(patience): Asked<Patience>,
+) -> Result<axum::Json<UploadStatus>, Failure> {
+    wait_for_end(&ci, &caller, &segments.upload()?, patience.wait_ms).await
+}
+
+/// Gives an upload up, unless it has ended or is being committed.
+#[utoipa::path(delete, path = "/ci/v1/{namespace}/uploads/{upload}",
+    params(("namespace" = String, Path), ("upload" = String, Path)),
+    responses((status = 200, body = UploadStatus)))]
+pub(crate) async fn abort(
+    State(ci): State<Ci>,
+    Asker(caller): Asker,
+    segments: Segments,
+) -> Result<axum::Json<UploadStatus>, Failure> {
+    let id = segments.upload()?;
+    loop {
+        let mut kept = ci.uploads().of(&caller, &id).await?;
+        if !matches!(kept.upload.stage, Stage::Open { .. }) {
+            return Ok(axum::Json(kept.upload.status(&id)));
+        }
+        kept.upload.stage = Stage::Ended(Ended::aborted("given up by its client"));
+        if ci.uploads().write(&id, &kept.upload, kept.revision).await? {
+            ci.cache().discard_parts(&id).await?;
+            return Ok(axum::Json(kept.upload.status(&id)));
+        }
+    }
+}
+
+async fn wait_for_end(
+    ci: &Ci,
+    caller: &Caller,
+    id: &UploadId,
+    wait_ms: u64,
+) -> Result<axum::Json<UploadStatus>, Failure> {
+    let deadline = Instant::now() + Duration::from_millis(wait_ms.min(WAIT_MAX_MS));
+    let mut ended = ci.queue().ended();
+    loop {
+        // Marked as seen before the upload is read: an end in between is then not slept through.
+        ended.mark_unchanged();
+        let upload = ci.uploads().of(caller, id).await?.upload;
+        let waits = matches!(upload.stage, Stage::Finishing(_));
+        if !waits || !matches!(timeout_at(deadline, ended.changed()).await, Ok(Ok(()))) {
+            return Ok(axum::Json(upload.status(id)));
+        }
+    }
+}
+
+impl Uploads {
+    /// An upload of this caller.
+    async fn of(&self, caller: &Caller, id: &UploadId) -> Result<record::Kept, Failure> {
+        let kept = self.read(id).await?.filter(|kept| kept.upload.belongs_to(caller));
+        kept.ok_or_else(no_such_upload)
+    }
+
+    /// Refuses bytes for an upload that takes none any more. What slips through is swept.
+    pub(crate) async fn still_open(&self, id: &UploadId) -> Result<(), Failure> {
+        match self.read(id).await? {
+            None => Err(no_such_upload()),
+            Some(kept) if matches!(kept.upload.stage, Stage::Open { .. }) => Ok(()),
+            Some(_) => Err(Failure::conflict("the upload takes no parts any more")),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
