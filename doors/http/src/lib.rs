@@ -5,6 +5,7 @@
 
 mod bazel;
 mod ccache;
+mod crsh;
 mod kv;
 mod profile;
 mod reply;
@@ -22,8 +23,12 @@ use settings::Settings;
 use soft::Client;
 
 /// This door.
-pub const DOOR: Door =
-    Door { name: "http", about: "ccache, Bazel and moon over HTTP, and plain keys and values", open, helpers: &[] };
+pub const DOOR: Door = Door {
+    name: "http",
+    about: "ccache, Bazel and moon over HTTP, and plain keys and values",
+    open,
+    helpers: &[crsh::HELPER],
+};
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that every door has")]
 fn open(section: Section, cache: DoorCache) -> Result<Router> {

@@ -41,6 +41,18 @@ fn parts_of_path(path: &str) -> Option<(&str, &str)> {
     }
 }
 
+/// The key of a digest that ccache's helper protocol carries in binary form.
+///
+/// # Errors
+/// [`larder_base::ErrorKind::Invalid`] for fewer than 16 or more than 32 bytes.
+pub(crate) fn hex_of_digest(digest: &[u8]) -> Result<String> {
+    if !(MIN_LEN / 2..=MAX_LEN / 2).contains(&digest.len()) {
+        let message = format!("a key has 16 to 32 bytes; this one has {}", digest.len());
+        return Err(Error::invalid("read ccache key", message));
+    }
+    Ok(to_hex(digest))
+}
+
 /// Joins two parts, checked for form; the length of both.
 fn join(text: &mut [u8; MAX_LEN], first: &str, rest: &str) -> Option<usize> {
     let length = first.len() + rest.len();

@@ -65,6 +65,14 @@ fn old_text_with_stray_padding_does_not_become_the_digest() {
     assert_eq!(key(&stray), Some(stray));
 }
 
+#[test]
+fn a_binary_key_of_16_to_32_bytes_is_its_hexadecimal_digits() {
+    assert_eq!(hex_of_digest(&[0xd1; 20]).unwrap(), "d1".repeat(20));
+    for length in [0, 15, 33, 255] {
+        assert!(hex_of_digest(&vec![0; length]).is_err(), "{length}");
+    }
+}
+
 proptest! {
     #[test]
     fn all_layouts_of_a_digest_are_one_key_and_of_two_digests_are_two(
