@@ -1,0 +1,114 @@
+//! The key: readable parts, then two hashes.
+//!
+//! ```text
+//! rust-1.95.0-x86_64-unknown-linux-gnu-release-<settings>-<packages>
+//! ```
+//! Up to and with `<settings>` it says which builds can share units at all, so that beginning of the key is the fallback:
+//! what it finds was built alike, from another set of packages. Every part that is shortened or rewritten for reading is
+//! hashed whole.
+
+use std::collections::BTreeMap;
+
+use larder_base::{ContentHash, Hasher, Key, Result};
+
+use super::lock::Lock;
+use super::project::Selection;
+use super::toolchain::Toolchain;
+use super::workspace::Workspace;
+
+/// Changes when equal inputs should no longer share with what earlier versions of this code saved.
+const FORMAT: &str = "1";
+/// The most characters of one readable part.
+const PART_CHARS: usize = 40;
+/// The most readable parts after toolchain and host.
+const PARTS: usize = 6;
+/// Hexadecimal digits of a hash in a key. Keys of one project are few, and a clash costs a rebuild.
+const HASH_CHARS: usize = 12;
+
+/// The key and the beginnings of keys to fall back to, best first.
+///
+/// # Errors
+/// Never for parts as they come from cargo; the key's own rule decides.
+pub(super) fn compose(
+    toolchain: &Toolchain,
+    targets: &[String],
+    selection: &Selection,
+    settings: &BTreeMap<String, String>,
+    lock: &Lock,
+    workspace: &Workspace,
+) -> Result<(Key, Vec<String>)> {
+    let mut parts = vec!["rust".to_owned(), readable(&toolchain.version), readable(&toolchain.host)];
+    let foreign = targets.iter().filter(|target| **target != toolchain.host);
+    let said = selection.profile.iter().chain(&selection.label);
+    parts.extend(foreign.chain(said).take(PARTS).map(|part| readable(part)));
+    parts.push(hash_settings(targets, selection, settings));
+    let stem = parts.join("-") + "-";
+    let key = format!("{stem}{}", hash_packages(lock, workspace)).parse::<Key>()?;
+    Ok((key, vec![stem]))
+}
+
+fn hash_settings(targets: &[String], selection: &Selection, settings: &BTreeMap<String, String>) -> String {
+    let mut lines = Lines::default();
+    lines.add(&["format", FORMAT]);
+    for target in sorted(targets) {
+        lines.add(&["target", target]);
+    }
+    for feature in sorted(&selection.features) {
+        lines.add(&["feature", feature]);
+    }
+    lines.add(&["all-features", if selection.all_features { "yes" } else { "no" }]);
+    lines.add(&["default-features", if selection.no_default_features { "no" } else { "yes" }]);
+    lines.add(&["profile", selection.profile.as_deref().unwrap_or_default()]);
+    lines.add(&["label", selection.label.as_deref().unwrap_or_default()]);
+    for (name, value) in settings {
+        lines.add(&["setting", name, value]);
+    }
+    lines.finish()
+}
+
+fn hash_packages(lock: &Lock, workspace: &Workspace) -> String {
+    let mut lines = Lines::default();
+    for package in &lock.packages {
+        let checksum = package.checksum.as_deref().unwrap_or_default();
+        lines.add(&[&package.name, &package.version, &package.source.line(), checksum]);
+    }
+    for declaration in workspace.declarations() {
+        lines.add(&["declares", &declaration]);
+    }
+    lines.finish()
+}
+
+fn sorted(words: &[String]) -> Vec<&str> {
+    let mut words: Vec<&str> =
+        words.iter().flat_map(|word| word.split([',', ' '])).filter(|word| !word.is_empty()).collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+fn readable(part: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    part.chars().take(PART_CHARS).map(safe).collect()
+}
+
+/// Hashes lists of words so that no two different lists of lists look alike.
+#[derive(Default)]
+struct Lines(Hasher);
+
+impl Lines {
+    fn add(&mut self, words: &[&str]) {
+        self.0.update(&(words.len() as u64).to_le_bytes());
+        for word in words {
+            self.0.update(&(word.len() as u64).to_le_bytes());
+            self.0.update(word.as_bytes());
+        }
+    }
+
+    fn finish(self) -> String {
+        let hash: ContentHash = self.0.finish().hash;
+        hash.to_hex()[..HASH_CHARS].to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;
