@@ -50,10 +50,6 @@ impl DirTable {
         id
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     pub(crate) fn parent(&self, id: DirId) -> DirId {
         self.nodes[id as usize].parent
     }

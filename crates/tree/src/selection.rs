@@ -70,14 +70,6 @@ impl Picked {
         }
         *at = Self::Whole;
     }
-
-    /// What is saved of a child, if anything.
-    pub(crate) fn child(&self, name: &OsStr) -> Option<&Self> {
-        match self {
-            Self::Whole => Some(&Self::Whole),
-            Self::Some(children) => children.get(name),
-        }
-    }
 }
 
 /// The components of `path` below the root, `..` taken as written; `None` when it leads outside.
@@ -100,9 +92,7 @@ fn plain(path: &Path) -> Option<PathBuf> {
             Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(component),
             Component::CurDir => {}
             Component::ParentDir => {
-                if plain.file_name().is_none() {
-                    return None;
-                }
+                plain.file_name()?;
                 plain.pop();
             }
         }

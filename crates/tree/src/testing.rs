@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +11,10 @@ use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader, SEGMENT_HEADER};
 use larder_base::{Clock, ContentHash, Digest, Error, ErrorKind, Result, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{CaptureLimits, Captured, Memory, Progress, Segment, Selection, Sink, Source, Survey};
+use crate::{
+    CaptureLimits, Captured, Comparison, Materialiser, Memory, Plan, PlanLimits, Progress, Restored, Segment,
+    Selection, Sink, Source, Survey, Target,
+};
 
 /// A clock far enough ahead that every file is settled.
 #[derive(Debug)]
@@ -108,4 +112,57 @@ pub(crate) fn put(root: &Path, path: &str, content: impl AsRef<[u8]>) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
+}
+
+/// Restores what was saved into a directory; chunks come from the shelf by several threads.
+pub(crate) fn restore(captured: &Captured, shelf: &Shelf, path: &Path, memory: Memory) -> (Restored, Progress) {
+    let progress = Progress::new();
+    let comparison = compare(captured, path, memory, &progress);
+    let restored = fill(comparison.begin(&progress).unwrap(), shelf).finish(&LateClock).unwrap();
+    (restored, progress)
+}
+
+pub(crate) fn compare(captured: &Captured, path: &Path, memory: Memory, progress: &Progress) -> Comparison {
+    let plan = Plan::read(captured.manifest.bytes.clone(), &PlanLimits::default()).unwrap();
+    let target = Target { name: "work".into(), path: path.to_owned(), memory };
+    Comparison::of(plan, vec![target], &LateClock, 3, progress).unwrap()
+}
+
+/// Hands in every chunk that is needed.
+pub(crate) fn fill<'a>(materialiser: Materialiser<'a>, shelf: &Shelf) -> Materialiser<'a> {
+    let needed = materialiser.needed().to_vec();
+    crate::parallel::map(3, needed.len(), |number| {
+        let (header, body) = shelf.records.lock()[&needed[number].hash].clone();
+        materialiser.push(&header, &body).unwrap();
+    });
+    materialiser
+}
+
+/// Everything about a tree that a restore should bring back, in the order of names.
+pub(crate) fn picture(root: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut inodes = HashMap::new();
+    describe(root, root, &mut inodes, &mut lines);
+    lines
+}
+
+fn describe(root: &Path, at: &Path, inodes: &mut HashMap<u64, String>, lines: &mut Vec<String>) {
+    let mut entries: Vec<_> = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        let mode = meta.mode() & 0o777;
+        let time = format!("{}.{:09}", meta.mtime(), meta.mtime_nsec());
+        if meta.is_symlink() {
+            lines.push(format!("{name} -> {}", fs::read_link(&path).unwrap().display()));
+        } else if meta.is_dir() {
+            lines.push(format!("{name}/ {mode:o} {time}"));
+            describe(root, &path, inodes, lines);
+        } else {
+            let first = inodes.entry(meta.ino()).or_insert_with(|| name.clone()).clone();
+            let hash = ContentHash::of(&fs::read(&path).unwrap());
+            lines.push(format!("{name} {mode:o} {time} {} {hash:?} = {first}", meta.len()));
+        }
+    }
 }

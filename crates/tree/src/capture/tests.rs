@@ -317,11 +317,11 @@ fn the_sinks_failure_ends_the_save() {
 struct Silent;
 
 impl Sink for Silent {
-    fn missing(&self, _: &[Digest]) -> larder_base::Result<Vec<ContentHash>> {
+    fn missing(&self, _: &[Digest]) -> Result<Vec<ContentHash>> {
         Err(larder_base::Error::new(ErrorKind::Unavailable, "ask", "nobody is there"))
     }
 
-    fn send(&self, _: Segment) -> larder_base::Result<()> {
+    fn send(&self, _: Segment) -> Result<()> {
         panic!("nothing may be sent that was not asked about");
     }
 }
@@ -337,11 +337,11 @@ fn a_question_without_an_answer_ends_the_save() {
 struct Panicking;
 
 impl Sink for Panicking {
-    fn missing(&self, chunks: &[Digest]) -> larder_base::Result<Vec<ContentHash>> {
+    fn missing(&self, chunks: &[Digest]) -> Result<Vec<ContentHash>> {
         Ok(chunks.iter().map(|chunk| chunk.hash).collect())
     }
 
-    fn send(&self, _: Segment) -> larder_base::Result<()> {
+    fn send(&self, _: Segment) -> Result<()> {
         panic!("as the test wants");
     }
 }

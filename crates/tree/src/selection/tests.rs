@@ -3,7 +3,10 @@ use super::*;
 fn is_whole(selection: &Selection, path: &str) -> bool {
     let mut at = Some(&selection.top);
     for name in path.split('/') {
-        at = at.and_then(|picked| picked.child(OsStr::new(name)));
+        at = at.and_then(|picked| match picked {
+            Picked::Whole => Some(picked),
+            Picked::Some(children) => children.get(OsStr::new(name)),
+        });
     }
     matches!(at, Some(Picked::Whole))
 }

@@ -9,7 +9,9 @@ use crate::testing::{LateClock, put, survey};
 
 /// Something to do after a file was read.
 #[derive(Clone, Default)]
-pub(crate) struct Hook(pub(crate) Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub(crate) struct Hook(pub(crate) Option<Action>);
+
+type Action = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Hook {
     pub(crate) fn run(&self, name: &str) {
