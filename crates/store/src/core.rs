@@ -16,6 +16,7 @@ use crate::heat::Heat;
 use crate::index::SharedIndex;
 use crate::options::Options;
 use crate::pool::Pool;
+use crate::transfer::Claims;
 
 /// Chunks in recipes kept decoded, about 40 bytes each.
 const RECIPE_CHUNKS_KEPT: usize = 200_000;
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) recipes: Mutex<RecipeCache>,
     /// Held while a checkpoint is made.
     pub(crate) checkpoint: Mutex<()>,
+    /// Parts of uploads that someone works on.
+    pub(crate) parts: Claims,
     /// Ids of names that were published; an id never changes.
     pub(crate) names: RwLock<HashMap<Box<str>, u32>>,
 }

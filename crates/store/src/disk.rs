@@ -79,3 +79,6 @@ impl<T> OnDisk<T> for io::Result<T> {
         self.map_err(|error| disk_error(operation, path, error))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod faulty;

@@ -5,7 +5,7 @@
 //! segment and slice is made durable, as a mark on the segment. After a crash every record of a segment with a living
 //! mark counts as touched, so that no promise is lost and no read costs a write.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ struct SegmentHeat {
     marked: Option<u64>,
     held: Option<u64>,
     held_marked: Option<u64>,
+    /// Records found bad, which the index may still speak of.
+    bad: BTreeSet<u32>,
 }
 
 impl SegmentHeat {
@@ -48,6 +50,10 @@ impl SegmentHeat {
         let (word, bit) = (ordinal as usize / 64, ordinal % 64);
         let in_bits = |bits: &Vec<u64>| bits.get(word).is_some_and(|bits| bits >> bit & 1 == 1);
         self.whole.is_some_and(&lives) || self.touched.iter().any(|(slice, bits)| lives(*slice) && in_bits(bits))
+    }
+
+    fn is_alive(&self, ordinal: u32, lives: impl Fn(u64) -> bool) -> bool {
+        (!self.frozen || self.is_touched(ordinal, lives)) && !self.bad.contains(&ordinal)
     }
 
     fn set(&mut self, slice: u64, ordinal: u32, lives: impl Fn(u64) -> bool) {
@@ -121,7 +127,7 @@ impl Heat {
         let Some(segment) = self.segment(id) else { return Touch::Gone };
         let mut segment = segment.lock();
         let lives = self.lives(now);
-        if segment.frozen && !segment.is_touched(ordinal, lives) {
+        if !segment.is_alive(ordinal, lives) {
             return Touch::Gone;
         }
         let slice = self.slice(now);
@@ -131,10 +137,12 @@ impl Heat {
 
     /// Whether a record exists: its segment does, and eviction has not given it up.
     pub(crate) fn is_alive(&self, id: u32, ordinal: u32, now: Timestamp) -> bool {
-        self.segment(id).is_some_and(|segment| {
-            let segment = segment.lock();
-            !segment.frozen || segment.is_touched(ordinal, self.lives(now))
-        })
+        self.segment(id).is_some_and(|segment| segment.lock().is_alive(ordinal, self.lives(now)))
+    }
+
+    /// A record is bad: it is gone from now on, before the index forgets it. Says whether that is news.
+    pub(crate) fn condemn(&self, id: u32, ordinal: u32) -> bool {
+        self.segment(id).is_some_and(|segment| segment.lock().bad.insert(ordinal))
     }
 
     /// Counts records just written as used; the commit record of their group is the durable mark.

@@ -81,17 +81,18 @@ impl Core {
         check().inspect_err(|bad| self.quarantine(hash, row, *bad)).ok()
     }
 
-    /// Sets a bad record aside: nobody has the blob until it is put again. Does not wait.
+    /// Sets a bad record aside: from now on nobody has the blob until it is put again. Does not wait.
     pub(crate) fn quarantine(&self, hash: &ContentHash, row: &BlobRow, bad: BadRecord) {
         let (hash, place) = (*hash, row.place);
+        if !self.heat.condemn(place.segment, place.ordinal) {
+            return;
+        }
         tracing::warn!(%hash, segment = place.segment, offset = place.offset, %bad, "a record at rest is damaged; set aside");
+        self.health.quarantined.fetch_add(1, Ordering::Relaxed);
         let set_aside = move |group: &mut crate::group::Group<'_>| {
-            let dropped = group.drop_blob_at(&hash, place.segment, place.ordinal)?;
-            if dropped {
-                let row = QuarantineRow { segment: place.segment, offset: place.offset, time: group.now };
-                group.set(Table::Quarantine, &hash.to_key(), row.encode());
-                group.core.health.quarantined.fetch_add(1, Ordering::Relaxed);
-            }
+            group.drop_blob_at(&hash, place.segment, place.ordinal)?;
+            let row = QuarantineRow { segment: place.segment, offset: place.offset, time: group.now };
+            group.set(Table::Quarantine, &hash.to_key(), row.encode());
             Ok(())
         };
         // If the store takes no writes, the record is found bad again at the next read.

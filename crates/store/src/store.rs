@@ -20,6 +20,7 @@ use crate::index::{Index, Table};
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::recover::{Recovery, recover};
+use crate::transfer::Claims;
 
 /// What the file `format` says.
 const FORMAT: &str = "larder store 1\n";
@@ -38,8 +39,6 @@ pub(crate) struct Inner {
     pub(crate) checkpointer: Arc<Checkpointer>,
     pub(crate) evicting: Mutex<crate::evict::Progress>,
     pub(crate) scrubbing: Mutex<crate::scrub::Progress>,
-    /// Held while a part is adopted or discarded.
-    pub(crate) adopting: Mutex<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     recovery: Recovery,
     _lock: File,
@@ -82,6 +81,7 @@ impl Store {
             served: Mutex::default(),
             recipes: Mutex::default(),
             checkpoint: Mutex::default(),
+            parts: Claims::default(),
             names: RwLock::default(),
             options,
             disk,
@@ -106,7 +106,6 @@ impl Store {
             checkpointer,
             evicting: Mutex::default(),
             scrubbing: Mutex::default(),
-            adopting: Mutex::default(),
             threads: Mutex::new(vec![commits, checkpoints]),
             recovery,
             _lock: lock,

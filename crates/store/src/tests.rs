@@ -1,6 +1,10 @@
 //! Tests of the whole store, over a real directory or a faulty disk.
 
 mod blobs;
+mod crash;
+mod damage;
 mod entries;
+mod evict;
 mod reopen;
 pub(crate) mod support;
+mod transfer;

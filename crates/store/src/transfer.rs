@@ -25,8 +25,10 @@ use crate::rows::{MarksDue, Rows};
 use crate::scan::read_trailer;
 use crate::store::Store;
 
+mod claims;
 mod verify;
 
+pub(crate) use claims::Claims;
 use verify::{Checked, verify};
 
 /// The most bytes of a part: offsets in a segment have 32 bits, and a segment is evicted as a whole.
@@ -38,6 +40,7 @@ const PIECE: u64 = 1 << 20;
 pub(crate) struct Receipt {
     core: Arc<Core>,
     part: PartName,
+    path: String,
     file: Arc<dyn DiskFile>,
     length: u64,
     written: u64,
@@ -55,17 +58,13 @@ fn part_of(name: &str) -> Option<PartName> {
 }
 
 impl Receipt {
-    fn path(&self) -> String {
-        format!("{}.new", part_path(&self.part))
-    }
-
     /// Takes in the next bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if self.written + bytes.len() as u64 > self.length {
             let message = format!("part {}: {} bytes were announced and more came", self.part, self.length);
             return Err(Error::invalid("receive part", message));
         }
-        self.file.write_at(&[IoSlice::new(bytes)], self.written).at("write part", &self.path())?;
+        self.file.write_at(&[IoSlice::new(bytes)], self.written).at("write part", &self.path)?;
         self.written += bytes.len() as u64;
         Ok(())
     }
@@ -76,12 +75,16 @@ impl Receipt {
             let message = format!("part {}: {} bytes were announced and {} came", self.part, self.length, self.written);
             return Err(Error::invalid("receive part", message));
         }
+        // Durable before it waits, so that after a crash a part is whole or not there, and never takes the client's blame.
+        self.file.sync().at("sync part", &self.path)?;
         let target = part_path(&self.part);
+        let core = Arc::clone(&self.core);
+        let _claim = core.parts.claim(&self.part);
         let before = self.core.disk.open(&target).and_then(|file| file.size()).unwrap_or(0);
-        self.core.disk.rename(&self.path(), &target).at("keep part", &target)?;
+        self.core.disk.rename(&self.path, &target).at("keep part", &target)?;
         self.kept = true;
         self.core.usage.staging.fetch_sub(before, Ordering::Relaxed);
-        Ok(())
+        self.core.disk.sync_directory(STAGING).at("sync directory", STAGING)
     }
 }
 
@@ -89,7 +92,7 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         if !self.kept {
             // If it stays, the next opening removes it.
-            let _ = self.core.disk.remove(&self.path());
+            let _ = self.core.disk.remove(&self.path);
             self.core.usage.staging.fetch_sub(self.length, Ordering::Relaxed);
         }
     }
@@ -107,14 +110,14 @@ impl Store {
         self.make_room(length)?;
         let core = Arc::clone(self.core());
         core.usage.staging.fetch_add(length, Ordering::Relaxed);
-        let path = format!("{}.new", part_path(part));
+        let path = format!("{}.{}.new", part_path(part), core.parts.next_receipt());
         let file = core.disk.create(&path).at("make part", &path).inspect_err(|_| {
             core.usage.staging.fetch_sub(length, Ordering::Relaxed);
         })?;
-        Ok(Receipt { core, part: part.clone(), file, length, written: 0, kept: false })
+        Ok(Receipt { core, part: part.clone(), path, file, length, written: 0, kept: false })
     }
 
-    /// Receives a part, exactly `length` bytes, unverified. A second receipt of the same part replaces the first.
+    /// Receives a part durably, exactly `length` bytes, unverified. A second receipt of the same part replaces the first.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when another number of bytes comes, [`ErrorKind::TooLarge`], [`ErrorKind::Full`], whatever
@@ -133,15 +136,18 @@ impl Store {
     /// [`ErrorKind::Invalid`] when a record is bad or not allowed; then nothing of the part becomes visible.
     pub fn adopt(&self, namespace: &Namespace, part: &PartName) -> Result<Option<Adopted>> {
         let core = self.core();
-        let _one_at_a_time = self.inner.adopting.lock();
+        let _claim = core.parts.claim(part);
         let path = part_path(part);
         let file = match core.disk.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).at("open part", &path),
         };
-        let received = self.without_trailer(&file, &path)?;
-        let Checked { lines, raw_bytes } = verify(core, &file, received, part)?;
+        let staged = file.size().at("measure part", &path)?;
+        let Checked { end: received, lines, raw_bytes } = verify(core, &file, staged, part)?;
+        if received < staged {
+            file.truncate(received).at("cut part", &path)?;
+        }
         let records = lines.len() as u64;
         self.make_room(weight([lines.len() * 64]))?;
         let length = write_trailer(&*file, received, Origin::Adopted, lines).at("seal part", &path)?;
@@ -152,20 +158,8 @@ impl Store {
             move |group: &mut Group<'_>| adopt_in(group, &namespace, part, &*file, length)
         };
         core.queue.call(Terms::housekeeping(weight([4096])), op)?;
-        core.usage.staging.fetch_sub(received, Ordering::Relaxed);
+        core.usage.staging.fetch_sub(staged, Ordering::Relaxed);
         Ok(Some(Adopted { records, stored_bytes: received, raw_bytes }))
-    }
-
-    /// The length of a part as received. An adoption that was begun before a crash has left a trailer behind it.
-    fn without_trailer(&self, file: &Arc<dyn DiskFile>, path: &str) -> Result<u64> {
-        let length = file.size().at("measure part", path)?;
-        match read_trailer(&**file, length).at("read part", path)? {
-            Some((offset, trailer)) if trailer.origin == Origin::Adopted => {
-                file.truncate(offset).at("cut part", path)?;
-                Ok(offset)
-            }
-            _ => Ok(length),
-        }
     }
 
     /// The parts that wait, of one upload or of all, in order.
@@ -189,10 +183,14 @@ impl Store {
     /// When the disk fails.
     pub fn discard(&self, upload: &UploadId) -> Result<()> {
         let core = self.core();
-        let _one_at_a_time = self.inner.adopting.lock();
         for part in self.waiting(Some(upload))? {
+            let _claim = core.parts.claim(&part);
             let path = part_path(&part);
-            let length = core.disk.open(&path).and_then(|file| file.size()).at("measure part", &path)?;
+            let length = match core.disk.open(&path).and_then(|file| file.size()) {
+                // Adopted or discarded while this waited for it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                length => length.at("measure part", &path)?,
+            };
             core.disk.remove(&path).at("remove part", &path)?;
             core.usage.staging.fetch_sub(length, Ordering::Relaxed);
         }

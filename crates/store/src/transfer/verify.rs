@@ -8,7 +8,7 @@ use larder_base::segment::{BadRecord, RecordHeader, RecordKind, SEGMENT_HEADER};
 use larder_base::{Error, PartName, Result};
 
 use super::{PART_MIN, part_path};
-use crate::body::TrailerLine;
+use crate::body::{Origin, Trailer, TrailerLine};
 use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk, read_exact_at};
 use crate::pool::lost;
@@ -19,6 +19,8 @@ const BATCH: usize = 1 << 20;
 
 /// A part of which every record is a chunk that hashes to its name.
 pub(super) struct Checked {
+    /// Where the records end: before what an adoption that a crash ended had begun to write, if there is any.
+    pub(super) end: u64,
     pub(super) lines: Vec<TrailerLine>,
     pub(super) raw_bytes: u64,
 }
@@ -38,37 +40,56 @@ pub(super) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &
         return Err(invalid(0, &"not a segment of a version that is known"));
     }
     let mut scanner = Scanner::new(&**file, SEGMENT_HEADER.len() as u64, length);
-    let mut checked = Checked { lines: Vec::new(), raw_bytes: 0 };
+    let mut checked = Checked { end: length, lines: Vec::new(), raw_bytes: 0 };
     let mut under_way = VecDeque::new();
     let mut batch: Vec<(u64, RecordHeader, Bytes)> = Vec::new();
     let mut bytes = 0;
     while let Some(step) = scanner.next().at("read part", &path)? {
-        let (offset, header, body) = match step {
-            Step::Record { offset, header, body: Ok(body) } => (offset, header, body),
-            Step::Record { offset, body: Err(bad), .. } => return Err(invalid(offset, &bad)),
-            Step::Broken { offset, reason } => return Err(invalid(offset, &reason)),
-        };
-        if header.kind != RecordKind::Chunk {
-            return Err(invalid(offset, &"only chunk records may be sent"));
-        }
-        checked.lines.push(TrailerLine::from(&header));
-        checked.raw_bytes += u64::from(header.raw_len);
-        bytes += body.len() + header.raw_len as usize;
-        batch.push((offset, header, body));
-        if bytes >= BATCH {
-            if under_way.len() >= core.pool.depth() {
-                settle(&mut under_way, &invalid)?;
+        let (offset, problem) = match step {
+            Step::Record { offset, header, body: Ok(body) } if header.kind == RecordKind::Chunk => {
+                checked.lines.push(TrailerLine::from(&header));
+                checked.raw_bytes += u64::from(header.raw_len);
+                bytes += body.len() + header.raw_len as usize;
+                batch.push((offset, header, body));
+                if bytes >= BATCH {
+                    if under_way.len() >= core.pool.depth() {
+                        settle(&mut under_way, &invalid)?;
+                    }
+                    let records = std::mem::take(&mut batch);
+                    under_way.push_back(core.pool.run(move || open_all(&records)));
+                    bytes = 0;
+                }
+                continue;
             }
-            let records = std::mem::take(&mut batch);
-            under_way.push_back(core.pool.run(move || open_all(&records)));
-            bytes = 0;
+            Step::Record { offset, body: Ok(_), .. } => (offset, "only chunk records may be sent".to_owned()),
+            Step::Record { offset, body: Err(bad), .. } | Step::Broken { offset, reason: bad } => {
+                (offset, bad.to_string())
+            }
+        };
+        if !is_begun_trailer(&**file, offset, length, &checked.lines).at("read part", &path)? {
+            return Err(invalid(offset, &problem));
         }
+        checked.end = offset;
+        break;
     }
     open_all(&batch).map_err(|(offset, bad)| invalid(offset, &bad))?;
     while !under_way.is_empty() {
         settle(&mut under_way, &invalid)?;
     }
     Ok(checked)
+}
+
+/// Whether the bytes from `offset` are what a crash may leave of the trailer that belongs there: some of it, the rest
+/// zeros. A client that sends such a tail gets the records before it, as if it had not.
+fn is_begun_trailer(file: &dyn DiskFile, offset: u64, length: u64, lines: &[TrailerLine]) -> std::io::Result<bool> {
+    let record = Trailer { origin: Origin::Adopted, lines: lines.to_vec() }.to_record(offset);
+    if lines.is_empty() || length - offset > record.len() {
+        return Ok(false);
+    }
+    let mut found = vec![0; (length - offset) as usize];
+    read_exact_at(file, &mut found, offset)?;
+    let wanted = record.header.encode().into_iter().chain(record.body.iter().copied());
+    Ok(found.iter().zip(wanted).all(|(found, wanted)| *found == wanted || *found == 0))
 }
 
 type Outcome = std::result::Result<(), (u64, BadRecord)>;

@@ -1,0 +1,347 @@
+//! The promise under every fault: what was acknowledged is there, what was not is there whole or not at all, and no byte
+//! is ever wrong. A script of operations runs against the store and a model; the disk fails, tears or forgets at every
+//! step of it in turn.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_base::segment::{Record, SEGMENT_HEADER};
+use larder_base::{
+    Access, ContentHash, EntryAddress, EntryBody, Error, ErrorKind, NewEntry, PartName, PutIf, PutOutcome, Result,
+    UploadId,
+};
+
+use super::support::*;
+use crate::disk::faulty::{Fault, FaultyDisk};
+use crate::{Durability, Options, Store};
+
+/// One operation of a script.
+#[derive(Clone, Debug)]
+enum Step {
+    Blob { namespace: &'static str, content: Bytes },
+    Entry { key: u8, value: Bytes, link: Option<Bytes>, condition: PutIf },
+    Remove { key: u8 },
+    Upload { number: u32, contents: Vec<Bytes> },
+    Checkpoint,
+}
+
+/// A namespace and the hash of a blob in it.
+type Name = (&'static str, ContentHash);
+
+/// What may be found.
+#[derive(Default)]
+struct Model {
+    /// Blobs by namespace and hash, and whether they must be there.
+    blobs: BTreeMap<Name, (Bytes, bool)>,
+    /// Values that may be found at a key; `None` is nothing.
+    entries: BTreeMap<u8, BTreeSet<Option<Bytes>>>,
+    /// Parts received, whose adoption may have happened.
+    parts: BTreeMap<u32, Vec<Bytes>>,
+}
+
+fn at(key: u8) -> EntryAddress {
+    address("a", "trusted", "test", &format!("key-{key}"))
+}
+
+fn part(number: u32) -> PartName {
+    PartName { upload: UploadId::from_random([7; 16]), number }
+}
+
+fn upload_body(contents: &[Bytes]) -> Bytes {
+    let mut body = SEGMENT_HEADER.to_vec();
+    for content in contents {
+        let record = Record::chunk(ContentHash::of(content), content.clone(), 1);
+        body.extend_from_slice(&record.header.encode());
+        body.extend_from_slice(&record.body);
+    }
+    body.into()
+}
+
+impl Model {
+    fn may_have(&mut self, namespace: &'static str, content: &Bytes) {
+        self.blobs.entry((namespace, ContentHash::of(content))).or_insert((content.clone(), false));
+    }
+
+    fn must_have(&mut self, namespace: &'static str, content: &Bytes) {
+        self.blobs.insert((namespace, ContentHash::of(content)), (content.clone(), true));
+    }
+
+    /// Runs a step against the store, and takes its answer, or its failure, into account.
+    fn run(&mut self, store: &Store, step: &Step) -> Result<()> {
+        match step {
+            Step::Blob { namespace, content } => {
+                self.may_have(namespace, content);
+                put(store, namespace, content)?;
+                self.must_have(namespace, content);
+            }
+            Step::Entry { key, value, link, condition } => {
+                self.may_have("a", value);
+                let links: Vec<_> = link.iter().map(|link| ContentHash::of(link)).collect();
+                let states = self.entries.entry(*key).or_insert_with(|| BTreeSet::from([None]));
+                let before = states.clone();
+                states.insert(Some(value.clone()));
+                let new = NewEntry { body: EntryBody::Value(value.clone()), ..linked("", &links) };
+                match store.put_entry(&at(*key), new, *condition)? {
+                    PutOutcome::Stored(_) => {
+                        self.entries.insert(*key, BTreeSet::from([Some(value.clone())]));
+                        self.must_have("a", value);
+                    }
+                    PutOutcome::Kept(entry) => {
+                        let found = entry.map(|entry| entry.inline.unwrap());
+                        assert!(before.contains(&found), "kept {found:?}, which was never there");
+                        self.entries.insert(*key, BTreeSet::from([found]));
+                    }
+                    PutOutcome::Incomplete(_) => {
+                        self.entries.insert(*key, before);
+                    }
+                }
+            }
+            Step::Remove { key } => {
+                self.entries.entry(*key).or_insert_with(|| BTreeSet::from([None])).insert(None);
+                store.delete_entry(&at(*key))?;
+                self.entries.insert(*key, BTreeSet::from([None]));
+            }
+            Step::Upload { number, contents } => {
+                contents.iter().for_each(|content| self.may_have("up", content));
+                let body = upload_body(contents);
+                store.receive(&part(*number), body.len() as u64, &mut [Ok(body.clone())].into_iter())?;
+                self.parts.insert(*number, contents.clone());
+                let adopted = store.adopt(&ns("up"), &part(*number))?.expect("the part waits");
+                assert_eq!(adopted.records, contents.len() as u64);
+                contents.iter().for_each(|content| self.must_have("up", content));
+                self.parts.remove(number);
+            }
+            Step::Checkpoint => store.checkpoint()?,
+        }
+        Ok(())
+    }
+
+    /// Compares the store with what may be found after an opening, which settles what was open.
+    fn check(&mut self, store: &Store, context: &str) {
+        let (blobs, entries) = self.look(store, context);
+        for name in blobs {
+            self.blobs.get_mut(&name).unwrap().1 = true;
+        }
+        self.entries = entries;
+    }
+
+    /// Compares the store with what may be found. A write that failed may be absent now and there after an opening, so
+    /// nothing is settled.
+    fn look(&self, store: &Store, context: &str) -> (Vec<Name>, BTreeMap<u8, BTreeSet<Option<Bytes>>>) {
+        let (mut blobs, mut entries) = (Vec::new(), BTreeMap::new());
+        for ((namespace, hash), (content, must)) in &self.blobs {
+            match get(store, namespace, hash) {
+                Some(found) => {
+                    assert!(found == *content, "{context}: wrong bytes for {hash}");
+                    blobs.push((*namespace, *hash));
+                }
+                None => assert!(!*must, "{context}: blob {hash} of {namespace} was acknowledged and is gone"),
+            }
+        }
+        for (key, states) in &self.entries {
+            let found = store.get_entry(&at(*key), Access::Check).unwrap();
+            let found = found.map(|entry| get(store, "a", &entry.blob.hash).expect("an entry's value is there").into());
+            assert!(states.contains(&found), "{context}: key {key} has {found:?}, which is none of {states:?}");
+            entries.insert(*key, BTreeSet::from([found]));
+        }
+        for namespace in ["a", "b", "up"] {
+            for (owner, hash) in self.blobs.keys() {
+                if !self.blobs.contains_key(&(namespace, *hash)) {
+                    assert_eq!(get(store, namespace, hash), None, "{context}: {namespace} got a blob of {owner}");
+                }
+            }
+        }
+        (blobs, entries)
+    }
+}
+
+fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
+    let mut dice = Dice(seed);
+    let mut steps: Vec<Step> = Vec::new();
+    let mut contents: Vec<Bytes> = Vec::new();
+    for number in 0..length as u32 {
+        let content = noise(seed << 8 | u64::from(number), 100 + dice.roll(700) as usize);
+        let key = dice.roll(3) as u8;
+        steps.push(match dice.roll(12) {
+            0..4 => {
+                contents.push(content.clone());
+                Step::Blob { namespace: "a", content }
+            }
+            4 if !contents.is_empty() => {
+                let again = contents[dice.roll(contents.len() as u64) as usize].clone();
+                Step::Blob { namespace: "b", content: again }
+            }
+            5..8 => {
+                let condition = if dice.roll(2) == 0 { PutIf::Always } else { PutIf::Absent };
+                let link = contents.last().cloned().filter(|_| dice.roll(2) == 0);
+                Step::Entry { key, value: content, link, condition }
+            }
+            8 => Step::Remove { key },
+            9 => Step::Upload {
+                number,
+                contents: vec![content, noise(seed ^ 0xffff, 3000), noise(u64::from(number), 20)],
+            },
+            10 => Step::Checkpoint,
+            _ if number == 3 => Step::Blob { namespace: "a", content: large.clone() },
+            _ => Step::Blob { namespace: "b", content },
+        });
+    }
+    steps
+}
+
+fn small(dir: &std::path::Path) -> Options {
+    // So small that a script seals several segments.
+    Options { segment_len: 6000, ..options(dir) }
+}
+
+fn open_on(dir: &std::path::Path, disk: &FaultyDisk) -> Store {
+    Store::open_on(small(dir), Arc::new(disk.clone()), HandClock::new()).unwrap()
+}
+
+/// Runs a script whose `k`th changing operation has a fault, and then what follows it; returns false when the script ended
+/// before the fault's turn.
+fn run_with_fault(steps: &[Step], seed: u64, k: u64, fault: Fault) -> bool {
+    let context = format!("seed {seed}, fault {fault:?} at operation {k}");
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let mut model = Model::default();
+    let store = open_on(dir.path(), &disk);
+    disk.plan(k, fault);
+    let begun = disk.operations();
+    for step in steps {
+        if model.run(&store, step).is_err() && disk.is_dead() {
+            break;
+        }
+    }
+    let reached = disk.operations() >= begun + k;
+    if !disk.is_dead() {
+        model.look(&store, &context);
+    }
+    drop(store);
+    let mut dice = Dice(seed ^ k << 20);
+    let disk = match fault {
+        Fault::Fail | Fault::Full => disk.after_kill(),
+        Fault::Cut | Fault::Tear => disk.after_power_cut(&mut || dice.roll(2) == 0),
+    };
+    let store = open_on(dir.path(), &disk);
+    model.check(&store, &context);
+    // The store goes on, and a part that was received can still be adopted or was.
+    for (number, contents) in std::mem::take(&mut model.parts) {
+        if store.adopt(&ns("up"), &part(number)).unwrap().is_some() {
+            contents.iter().for_each(|content| model.must_have("up", content));
+        }
+    }
+    let more = Step::Blob { namespace: "a", content: noise(seed + k, 3000) };
+    model.run(&store, &more).unwrap();
+    drop(store);
+    // A second crash, of the process only, right after recovery; and once more without the index.
+    let store = open_on(dir.path(), &disk.after_kill());
+    model.check(&store, &format!("{context}, opened again"));
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let store = open_on(dir.path(), &disk.after_kill());
+    model.check(&store, &format!("{context}, index made anew"));
+    reached
+}
+
+fn at_every_step(fault: Fault, seeds: std::ops::Range<u64>) {
+    let large = noise(4711, (2 << 20) + 5000);
+    for seed in seeds {
+        let steps = script(seed, 14, &large);
+        let mut k = 1;
+        while run_with_fault(&steps, seed, k, fault) {
+            k += 1;
+        }
+        assert!(k > 10, "the script of seed {seed} has only {k} operations");
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_step_loses_nothing_acknowledged() {
+    at_every_step(Fault::Cut, 0..3);
+}
+
+#[test]
+fn a_torn_write_at_any_step_loses_nothing_acknowledged() {
+    at_every_step(Fault::Tear, 10..13);
+}
+
+#[test]
+fn a_failed_operation_at_any_step_loses_nothing_acknowledged() {
+    at_every_step(Fault::Fail, 20..22);
+}
+
+#[test]
+fn a_full_disk_at_any_step_loses_nothing_acknowledged() {
+    at_every_step(Fault::Full, 30..32);
+}
+
+#[test]
+fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk);
+    let content = noise(1, 500);
+    let digest = put(&store, "a", &content).unwrap();
+    // The write, then the sync.
+    disk.plan(2, Fault::Fail);
+    assert_eq!(put(&store, "a", &noise(2, 500)).unwrap_err().kind(), ErrorKind::Failed);
+    let refused = put(&store, "a", &noise(3, 500)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Failed);
+    assert!(refused.message().contains("no writes"), "{refused}");
+    assert!(refused.hint().is_some());
+    assert_eq!(get(&store, "a", &digest.hash).unwrap(), content);
+    assert!(store.missing(&ns("a"), &[digest.hash]).unwrap().is_empty());
+    assert!(store.status().unwrap().poisoned.is_some());
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk);
+    let content = noise(1, 500);
+    let digest = put(&store, "a", &content).unwrap();
+    disk.plan(1, Fault::Full);
+    let error: Error = put(&store, "a", &noise(2, 500)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.hint().is_some());
+    assert!(store.status().unwrap().disk_full);
+    assert_eq!(get(&store, "a", &digest.hash).unwrap(), content);
+    disk.heal();
+    let digest = put(&store, "a", &noise(2, 500)).unwrap();
+    assert_eq!(get(&store, "a", &digest.hash).unwrap(), noise(2, 500));
+    assert!(!store.status().unwrap().disk_full);
+}
+
+#[test]
+fn relaxed_writes_may_be_forgotten_by_a_power_cut_but_never_wrong() {
+    for seed in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let relaxed = Options { durability: Durability::Relaxed, ..small(dir.path()) };
+        let store = Store::open_on(relaxed, Arc::new(disk.clone()), HandClock::new()).unwrap();
+        let contents: Vec<_> = (0..20).map(|n| noise(n, 700)).collect();
+        for content in &contents {
+            put(&store, "a", content).unwrap();
+        }
+        let mut dice = Dice(seed);
+        let cut = disk.after_power_cut(&mut || dice.roll(2) == 0);
+        drop(store);
+        let killed = disk.after_kill();
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_on(dir.path(), &killed);
+        for content in &contents {
+            assert!(get(&store, "a", &ContentHash::of(content)).is_some(), "a kill of the process forgets nothing");
+        }
+        drop(store);
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_on(dir.path(), &cut);
+        for content in &contents {
+            if let Some(found) = get(&store, "a", &ContentHash::of(content)) {
+                assert_eq!(found, *content);
+            }
+        }
+    }
+}

@@ -1,0 +1,374 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_base::{Access, ByteRange, Clock, ContentHash, ErrorKind, PutIf, PutOutcome, Timestamp};
+
+use super::support::*;
+use crate::disk::faulty::{Fault, FaultyDisk};
+use crate::{Options, Store};
+
+const RETENTION: Duration = Duration::from_secs(3600);
+/// After this nothing is promised any more.
+const LONG: Duration = Duration::from_secs(2 * 3600);
+
+fn tight(dir: &std::path::Path, quota: u64) -> Options {
+    Options { quota, retention: RETENTION, segment_len: 128 << 10, ..options(dir) }
+}
+
+fn evict_all(store: &Store) -> crate::Evicted {
+    let mut all = crate::Evicted::default();
+    loop {
+        let step = store.evict_step().unwrap();
+        if step.segments == 0 {
+            return all;
+        }
+        all.segments += step.segments;
+        all.blobs += step.blobs;
+        all.entries += step.entries;
+        all.kept += step.kept;
+        all.bytes += step.bytes;
+    }
+}
+
+#[test]
+fn nothing_promised_is_dropped_and_the_quota_is_kept() {
+    const QUOTA: u64 = 3 << 20;
+    for seed in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = HandClock::new();
+        let disk = FaultyDisk::default();
+        let open = |disk: &FaultyDisk| Store::open_on(tight(dir.path(), QUOTA), Arc::new(disk.clone()), clock.clone());
+        let mut store = open(&disk).unwrap();
+        let mut dice = Dice(seed);
+        let mut promised: BTreeMap<ContentHash, (Bytes, Timestamp)> = BTreeMap::new();
+        let (mut refused, mut evicted) = (0, 0);
+        for n in 0..700_u64 {
+            match dice.roll(100) {
+                0..70 => {
+                    let content = noise(seed << 32 | n, 1000 + dice.roll(30_000) as usize);
+                    match put(&store, "a", &content) {
+                        Ok(digest) => drop(promised.insert(digest.hash, (content, clock.now()))),
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Full);
+                            refused += 1;
+                            clock.advance(RETENTION / 4);
+                        }
+                    }
+                }
+                70..80 => evicted += store.evict_step().unwrap().segments,
+                80..98 if !promised.is_empty() => {
+                    let at = dice.roll(promised.len() as u64) as usize;
+                    let (hash, (content, time)) = promised.iter_mut().nth(at).unwrap();
+                    let found = if dice.roll(2) == 0 {
+                        get(&store, "a", hash).inspect(|found| assert_eq!(found, content)).is_some()
+                    } else {
+                        store.missing(&ns("a"), &[*hash]).unwrap().is_empty()
+                    };
+                    assert!(
+                        found || clock.now().since(*time) >= RETENTION,
+                        "seed {seed}, step {n}: a promise was broken"
+                    );
+                    if found {
+                        *time = clock.now();
+                    }
+                }
+                98 => {
+                    // A restart, clean or not, keeps promises.
+                    if dice.roll(2) == 0 {
+                        store.close().unwrap();
+                    }
+                    drop(store);
+                    store = open(&disk).unwrap();
+                }
+                _ => clock.advance(RETENTION / 10),
+            }
+            let status = store.status().unwrap();
+            assert!(status.bytes <= QUOTA + (128 << 10), "{} bytes of {QUOTA}", status.bytes);
+        }
+        for (hash, (content, time)) in &promised {
+            match get(&store, "a", hash) {
+                Some(found) => assert_eq!(found, *content),
+                None => assert!(clock.now().since(*time) >= RETENTION, "seed {seed}: a promise was broken"),
+            }
+        }
+        assert!(evicted > 0, "the test must have evicted something");
+        assert!(refused < 300, "{refused} of 700 steps were refused");
+    }
+}
+
+#[test]
+fn when_all_is_promised_writes_are_refused_until_time_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let store = Store::open(tight(dir.path(), 2 << 20), clock.clone()).unwrap();
+    let mut stored = Vec::new();
+    let error = loop {
+        let content = noise(stored.len() as u64, 50_000);
+        match put(&store, "a", &content) {
+            Ok(digest) => stored.push(digest.hash),
+            Err(error) => break error,
+        }
+        assert!(stored.len() < 100, "the quota was never reached");
+    };
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.message().contains("quota") && error.hint().is_some(), "{error}");
+    assert!(store.missing(&ns("a"), &stored).unwrap().is_empty());
+    clock.advance(LONG);
+    put(&store, "a", &noise(999, 50_000)).unwrap();
+    let gone = store.missing(&ns("a"), &stored).unwrap();
+    assert!(!gone.is_empty() && gone.len() < stored.len(), "only as much as needed goes, not {}", gone.len());
+    assert_eq!(gone[0], stored[0], "the oldest goes first");
+}
+
+#[test]
+fn a_lower_quota_takes_effect_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let store = Store::open(tight(dir.path(), 8 << 20), clock.clone()).unwrap();
+    for n in 0..100 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    clock.advance(LONG);
+    assert_eq!(evict_all(&store).segments, 0, "below the high water nothing goes");
+    store.set_quota(3 << 20);
+    let evicted = evict_all(&store);
+    assert!(evicted.blobs > 30, "{evicted:?}");
+    assert!(store.status().unwrap().bytes <= (3 << 20) / 10 * 9);
+    assert!(put(&store, "a", &noise(1000, 50_000)).is_ok());
+}
+
+#[test]
+fn what_is_in_use_is_written_again_with_all_who_have_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let disk = FaultyDisk::default();
+    let open =
+        |disk: &FaultyDisk| Store::open_on(tight(dir.path(), 64 << 20), Arc::new(disk.clone()), clock.clone()).unwrap();
+    let store = open(&disk);
+    let shared = noise(1, 40_000);
+    let large = noise(2, 3 << 20);
+    let at = address("a", "trusted", "test", "kept");
+    put(&store, "a", &shared).unwrap();
+    put(&store, "b", &shared).unwrap();
+    put(&store, "a", &large).unwrap();
+    let entry = store.put_entry(&at, linked("v", &[ContentHash::of(&shared)]), PutIf::Absent).unwrap();
+    let PutOutcome::Stored(entry) = entry else { panic!("{entry:?}") };
+    let gone = address("a", "trusted", "test", "gone");
+    store.put_entry(&gone, value("old"), PutIf::Absent).unwrap();
+    for n in 10..60 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    clock.advance(LONG);
+    assert!(store.get_entry(&at, Access::Serve).unwrap().is_some());
+    assert!(get(&store, "a", &ContentHash::of(&large)).is_some());
+    store.set_quota(5 << 20);
+    let evicted = evict_all(&store);
+    assert!(evicted.kept >= 3 && evicted.blobs > 10, "{evicted:?}");
+    let check = |store: &Store, context: &str| {
+        assert_eq!(get(store, "a", &ContentHash::of(&large)).unwrap(), large, "{context}");
+        assert_eq!(get(store, "b", &ContentHash::of(&shared)).unwrap(), shared, "{context}");
+        assert_eq!(get(store, "b", &ContentHash::of(&large)), None, "{context}");
+        let found = store.get_entry(&at, Access::Check).unwrap().unwrap();
+        assert_eq!((found.revision, found.inline), (entry.revision, entry.inline.clone()), "{context}");
+        assert_eq!(store.get_entry(&gone, Access::Check).unwrap(), None, "{context}");
+    };
+    check(&store, "at once");
+    drop(store);
+    let store = open(&disk);
+    check(&store, "opened again");
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let store = open(&disk);
+    check(&store, "index made anew");
+}
+
+#[test]
+fn an_evicted_value_does_not_come_back_when_the_index_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let store = Store::open(tight(dir.path(), 64 << 20), clock.clone()).unwrap();
+    let at = address("a", "trusted", "test", "key");
+    // The first value lies in a segment that a reader holds, the second in one that goes.
+    let large = noise(1, 3 << 20);
+    put(&store, "a", &large).unwrap();
+    store.put_entry(&at, value("first"), PutIf::Always).unwrap();
+    for n in 10..20 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    store.put_entry(&at, value("second"), PutIf::Always).unwrap();
+    for n in 20..60 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    let reader = store.get(&ns("a"), &ContentHash::of(&large), ByteRange::ALL).unwrap().unwrap();
+    clock.advance(LONG);
+    store.set_quota(2 << 20);
+    evict_all(&store);
+    assert_eq!(store.get_entry(&at, Access::Check).unwrap(), None);
+    drop(reader);
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let store = Store::open(tight(dir.path(), 64 << 20), clock).unwrap();
+    assert_eq!(store.get_entry(&at, Access::Check).unwrap(), None);
+}
+
+#[test]
+fn a_slow_reader_reads_to_the_end_whatever_is_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let store = Store::open(tight(dir.path(), 64 << 20), clock.clone()).unwrap();
+    let large = noise(1, 5 << 20);
+    let digest = put(&store, "a", &large).unwrap();
+    let mut reader = store.get(&ns("a"), &digest.hash, ByteRange::ALL).unwrap().unwrap();
+    let mut read = reader.next().unwrap().unwrap().to_vec();
+    clock.advance(LONG);
+    for n in 0..50 {
+        put(&store, "a", &noise(100 + n, 50_000)).unwrap();
+    }
+    clock.advance(LONG);
+    store.set_quota(1 << 20);
+    evict_all(&store);
+    for piece in reader {
+        read.extend_from_slice(&piece.unwrap());
+    }
+    assert_eq!(read, large);
+    evict_all(&store);
+    assert_eq!(get(&store, "a", &digest.hash), None, "without its reader it goes");
+}
+
+#[test]
+fn what_was_located_stays_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let store = Store::open(tight(dir.path(), 64 << 20), clock.clone()).unwrap();
+    let wanted = noise(1, 50_000);
+    let digest = put(&store, "a", &wanted).unwrap();
+    for n in 10..60 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    clock.advance(LONG);
+    let located = store.locate(&ns("a"), &[digest.hash]).unwrap()[0];
+    store.set_quota(1 << 20);
+    evict_all(&store);
+    assert_eq!(store.locate(&ns("a"), &[digest.hash]).unwrap()[0], located);
+    // Also when the promise was made before a crash.
+    drop(store);
+    let store = Store::open(tight(dir.path(), 1 << 20), clock.clone()).unwrap();
+    clock.advance(RETENTION / 2);
+    evict_all(&store);
+    let range = ByteRange { offset: located.offset, length: Some(located.length) };
+    let bytes: Vec<u8> =
+        store.read_segment(located.segment, range).unwrap().unwrap().flat_map(Result::unwrap).collect();
+    assert_eq!(bytes.len() as u64, located.length);
+    clock.advance(LONG);
+    store.set_quota(1 << 19);
+    evict_all(&store);
+    assert!(store.read_segment(located.segment, range).unwrap().is_none());
+}
+
+/// Evicts with a fault at the `k`th changing operation; returns whether the fault had its turn.
+fn evict_with_fault(k: u64, fault: Fault) -> bool {
+    let context = format!("{fault:?} at operation {k}");
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let disk = FaultyDisk::default();
+    let open = |disk: &FaultyDisk| Store::open_on(tight(dir.path(), 8 << 20), Arc::new(disk.clone()), clock.clone());
+    let store = open(&disk).unwrap();
+    let contents: Vec<_> = (0..24).map(|n| noise(n, 30_000)).collect();
+    for content in &contents {
+        put(&store, "a", content).unwrap();
+    }
+    put(&store, "b", &contents[2]).unwrap();
+    let at = address("a", "trusted", "test", "key");
+    store.put_entry(&at, linked("v", &[ContentHash::of(&contents[0])]), PutIf::Always).unwrap();
+    for n in 100..110 {
+        put(&store, "a", &noise(n, 30_000)).unwrap();
+    }
+    clock.advance(LONG);
+    let kept: Vec<_> = contents.iter().step_by(5).collect();
+    for content in &kept {
+        assert!(get(&store, "a", &ContentHash::of(content)).is_some());
+    }
+    assert!(get(&store, "b", &ContentHash::of(&contents[2])).is_some());
+    assert!(store.get_entry(&at, Access::Serve).unwrap().is_some());
+    let begun = disk.operations();
+    disk.plan(k, fault);
+    store.set_quota(700 << 10);
+    while store.evict_step().is_ok_and(|step| step.segments > 0) {}
+    let reached = disk.operations() >= begun + k;
+    drop(store);
+    let mut dice = Dice(k);
+    let mut disk = match fault {
+        Fault::Cut | Fault::Tear => disk.after_power_cut(&mut || dice.roll(2) == 0),
+        Fault::Fail | Fault::Full => disk.after_kill(),
+    };
+    for round in ["opened again", "evicted on", "index made anew"] {
+        if round == "index made anew" {
+            std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        }
+        let store = open(&disk).unwrap();
+        for content in &kept {
+            assert_eq!(
+                get(&store, "a", &ContentHash::of(content)).as_deref(),
+                Some(&content[..]),
+                "{context}, {round}"
+            );
+        }
+        for content in &contents {
+            if let Some(found) = get(&store, "a", &ContentHash::of(content)) {
+                assert_eq!(found, *content, "{context}, {round}");
+            }
+            let other = get(&store, "b", &ContentHash::of(content));
+            assert_eq!(other.is_some(), *content == contents[2], "{context}, {round}");
+        }
+        assert!(store.get_entry(&at, Access::Check).unwrap().is_some(), "{context}, {round}");
+        if round == "evicted on" {
+            store.set_quota(700 << 10);
+            while store.evict_step().unwrap().segments > 0 {}
+        }
+        drop(store);
+        disk = disk.after_kill();
+    }
+    reached
+}
+
+#[test]
+fn a_power_cut_at_any_step_of_an_eviction_breaks_no_promise() {
+    let mut k = 1;
+    while evict_with_fault(k, Fault::Cut) {
+        k += 1;
+    }
+    assert!(k > 10, "the eviction has only {k} operations");
+}
+
+#[test]
+fn a_failure_at_any_step_of_an_eviction_breaks_no_promise() {
+    for fault in [Fault::Fail, Fault::Full] {
+        let mut k = 1;
+        while evict_with_fault(k, fault) {
+            k += 2;
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_freed_by_eviction() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let disk = FaultyDisk::default();
+    let store = Store::open_on(tight(dir.path(), 64 << 20), Arc::new(disk.clone()), clock.clone()).unwrap();
+    for n in 0..40 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    clock.advance(LONG);
+    disk.plan(1, Fault::Full);
+    assert_eq!(put(&store, "a", &noise(100, 50_000)).unwrap_err().kind(), ErrorKind::Full);
+    let before = store.status().unwrap().segments;
+    // Not even the record of an eviction can be written.
+    let _ = store.evict_step();
+    assert!(store.status().unwrap().segments < before, "a segment goes although nothing can be written");
+    disk.heal();
+    put(&store, "a", &noise(100, 50_000)).unwrap();
+    assert!(!store.status().unwrap().disk_full);
+}

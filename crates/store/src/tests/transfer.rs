@@ -1,0 +1,207 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_base::segment::{Record, RecordHeader, RecordKind, SEGMENT_HEADER};
+use larder_base::{ByteRange, ContentHash, ErrorKind, PartName, UploadId};
+
+use super::support::*;
+use crate::Store;
+
+fn part(number: u32) -> PartName {
+    PartName { upload: UploadId::from_random([9; 16]), number }
+}
+
+fn record(content: &Bytes) -> Record {
+    Record::chunk(ContentHash::of(content), content.clone(), 1)
+}
+
+fn segment(records: &[Record]) -> Bytes {
+    let mut body = SEGMENT_HEADER.to_vec();
+    for record in records {
+        body.extend_from_slice(&record.header.encode());
+        body.extend_from_slice(&record.body);
+    }
+    body.into()
+}
+
+fn receive(store: &Store, part: &PartName, body: &Bytes) {
+    let mut pieces = body.chunks(1000).map(|piece| Ok(body.slice_ref(piece)));
+    store.receive(part, body.len() as u64, &mut pieces).unwrap();
+}
+
+#[test]
+fn an_adopted_part_is_there_for_its_namespace_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let contents: Vec<Bytes> =
+        (0..50).map(|n| noise(n, 3000 + n as usize)).chain([Bytes::from(vec![7; 50_000])]).collect();
+    put(&store, "other", &contents[3]).unwrap();
+    let body = segment(&contents.iter().map(record).collect::<Vec<_>>());
+    receive(&store, &part(1), &body);
+    assert_eq!(store.waiting(None).unwrap(), [part(1)]);
+    assert_eq!(store.missing(&ns("a"), &[ContentHash::of(&contents[0])]).unwrap().len(), 1);
+    let adopted = store.adopt(&ns("a"), &part(1)).unwrap().unwrap();
+    assert_eq!(adopted.records, 51);
+    assert_eq!(adopted.stored_bytes, body.len() as u64);
+    assert_eq!(adopted.raw_bytes, contents.iter().map(|content| content.len() as u64).sum::<u64>());
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap(), None);
+    assert_eq!(store.waiting(None).unwrap(), []);
+    for content in &contents {
+        assert_eq!(get(&store, "a", &ContentHash::of(content)).unwrap(), *content);
+    }
+    drop(store);
+    for _ in 0..2 {
+        let store = open(dir.path());
+        for (n, content) in contents.iter().enumerate() {
+            let hash = ContentHash::of(content);
+            assert_eq!(get(&store, "a", &hash).unwrap(), *content);
+            assert_eq!(get(&store, "other", &hash).is_some(), n == 3);
+        }
+        drop(store);
+        std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    }
+}
+
+#[test]
+fn a_part_with_anything_but_true_chunks_is_refused_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let good = record(&noise(1, 3000));
+    let lie = Record::chunk(ContentHash::of(b"other"), noise(2, 3000), 1);
+    let grant = crate::body::Grant { namespace: ns("victim"), hashes: vec![good.header.hash] }.to_record();
+    let mut damaged = record(&noise(3, 3000));
+    let mut body = damaged.body.to_vec();
+    body[5] ^= 1;
+    damaged.body = body.into();
+    let trailer = crate::body::Trailer { origin: crate::body::Origin::Adopted, lines: Vec::new() }.to_record(16);
+    let whole = segment(&[good.clone(), good.clone()]);
+    let mut other_version = whole.to_vec();
+    other_version[7] = 2;
+    let bad: [(&str, Bytes); 9] = [
+        ("a lie", segment(&[good.clone(), lie])),
+        ("a grant", segment(&[good.clone(), grant])),
+        ("a damaged body", segment(&[good.clone(), damaged])),
+        ("a trailer", segment(&[good.clone(), trailer])),
+        ("half a record", whole.slice(..whole.len() - 7)),
+        ("half a header", whole.slice(..whole.len() - good.body.len() - 20)),
+        ("nothing", segment(&[])),
+        ("another version", other_version.into()),
+        ("noise", noise(4, 5000)),
+    ];
+    for (what, body) in bad {
+        receive(&store, &part(1), &body);
+        let error = store.adopt(&ns("a"), &part(1)).expect_err(what);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{what}: {error}");
+        assert!(error.message().contains("offset"), "{what}: {error}");
+        assert_eq!(get(&store, "a", &good.header.hash), None, "{what}");
+        assert_eq!(get(&store, "victim", &good.header.hash), None, "{what}");
+    }
+    // The same part can be sent again, rightly.
+    receive(&store, &part(1), &segment(std::slice::from_ref(&good)));
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap().unwrap().records, 1);
+    assert!(get(&store, "a", &good.header.hash).is_some());
+}
+
+#[test]
+fn a_part_has_exactly_the_announced_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let body = segment(&[record(&noise(1, 3000))]);
+    for announced in [body.len() as u64 - 1, body.len() as u64 + 1] {
+        let error = store.receive(&part(1), announced, &mut [Ok(body.clone())].into_iter()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    let error = store.receive(&part(1), 2 << 30, &mut std::iter::empty()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!(store.waiting(None).unwrap(), []);
+    assert_eq!(store.status().unwrap().staging_bytes, 0);
+    assert_eq!(std::fs::read_dir(dir.path().join("staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn discarding_an_upload_frees_its_parts_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let body = segment(&[record(&noise(1, 3000))]);
+    let other = PartName { upload: UploadId::from_random([1; 16]), number: 1 };
+    for part in [&part(1), &part(2), &other] {
+        receive(&store, part, &body);
+    }
+    assert_eq!(store.status().unwrap().staging_bytes, 3 * body.len() as u64);
+    assert_eq!(store.waiting(Some(&part(1).upload)).unwrap(), [part(1), part(2)]);
+    store.discard(&part(1).upload).unwrap();
+    assert_eq!(store.waiting(None).unwrap(), [other]);
+    assert_eq!(store.status().unwrap().staging_bytes, body.len() as u64);
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap(), None);
+}
+
+#[test]
+fn a_part_replaced_while_it_is_adopted_is_never_adopted_unverified() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let good: Vec<_> = (0..40).map(|n| record(&noise(n, 20_000))).collect();
+    let evil = Record::chunk(ContentHash::of(b"victim"), noise(99, 20_000), 1);
+    let (good_body, evil_body) = (segment(&good), segment(&[evil]));
+    receive(&store, &part(1), &good_body);
+    std::thread::scope(|scope| {
+        let replacing = scope.spawn(|| {
+            for _ in 0..20 {
+                receive(&store, &part(1), &evil_body);
+                receive(&store, &part(1), &good_body);
+            }
+        });
+        while !replacing.is_finished() {
+            let _ = store.adopt(&ns("a"), &part(1));
+        }
+    });
+    assert_eq!(get(&store, "a", &ContentHash::of(b"victim")), None);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(get(&store, "a", &ContentHash::of(b"victim")), None);
+}
+
+#[test]
+fn located_bytes_are_a_verifiable_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (mine, text) = (noise(1, 3000), Bytes::from(b"a line of text\n".repeat(500)));
+    let hashes = [put(&store, "a", &mine).unwrap().hash, put(&store, "a", &text).unwrap().hash];
+    let large = put(&store, "a", &noise(2, 3 << 20)).unwrap().hash;
+    let never = ContentHash::of(b"never");
+    assert_eq!(store.locate(&ns("b"), &hashes).unwrap(), []);
+    let located = store.locate(&ns("a"), &[never, hashes[1], large, hashes[0]]).unwrap();
+    assert_eq!(located.iter().map(|located| located.digest.hash).collect::<Vec<_>>(), [hashes[1], hashes[0]]);
+    for (located, content) in located.iter().zip([&text, &mine]) {
+        let range = ByteRange { offset: located.offset, length: Some(located.length) };
+        let bytes: Vec<u8> =
+            store.read_segment(located.segment, range).unwrap().unwrap().flat_map(Result::unwrap).collect();
+        let header = RecordHeader::decode(bytes.first_chunk().unwrap()).unwrap();
+        assert_eq!(header.kind, RecordKind::Chunk);
+        assert_eq!(header.open_chunk(&Bytes::from(bytes).slice(64..)).unwrap(), *content);
+    }
+    assert!(store.read_segment(999, ByteRange::ALL).unwrap().is_none());
+    assert!(store.read_segment(u64::MAX, ByteRange::ALL).unwrap().is_none());
+}
+
+#[test]
+fn adopted_segments_are_evicted_like_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let retention = Duration::from_secs(3600);
+    let options = crate::Options { quota: 64 << 20, retention, ..options(dir.path()) };
+    let store = Store::open(options, clock.clone()).unwrap();
+    let contents: Vec<Bytes> = (0..100).map(|n| noise(n, 20_000)).collect();
+    for (number, half) in [(1, &contents[..50]), (2, &contents[50..])] {
+        receive(&store, &part(number), &segment(&half.iter().map(record).collect::<Vec<_>>()));
+        store.adopt(&ns("a"), &part(number)).unwrap().unwrap();
+    }
+    assert_eq!(store.status().unwrap().adopted_segments, 2);
+    clock.advance(retention * 2);
+    let kept = ContentHash::of(&contents[7]);
+    assert!(store.missing(&ns("a"), &[kept]).unwrap().is_empty());
+    store.set_quota(1 << 20);
+    while store.evict_step().unwrap().segments > 0 {}
+    assert_eq!(store.status().unwrap().adopted_segments, 0);
+    assert_eq!(get(&store, "a", &kept).unwrap(), contents[7]);
+    assert_eq!(get(&store, "a", &ContentHash::of(&contents[8])), None);
+}
