@@ -79,7 +79,7 @@ impl World {
         let jobs = Jobs::new(clock.clone());
         let cache = Cache::new(tiers, self.rights.clone(), Signer::new(&[7; 32]), jobs.clone(), clock);
         let ci = Ci::new(cache.door(DoorName::new("ci")), self.settings);
-        Server { router: routes(ci.clone()), ci, jobs, cache }
+        Server { router: routes(ci.clone()), ci, jobs }
     }
 }
 
@@ -87,7 +87,6 @@ pub(super) struct Server {
     pub(super) router: Router,
     pub(super) ci: Ci,
     pub(super) jobs: Jobs,
-    pub(super) cache: Cache,
 }
 
 impl Server {
