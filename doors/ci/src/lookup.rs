@@ -10,6 +10,7 @@ use larder_cache::{Lookup, MissReason};
 use larder_proto::ci::{LocateAnswer, LookupAnswer, LookupRequest, Miss, Purpose, Run};
 
 use crate::failure::Failure;
+use crate::openapi::RawHashes;
 use crate::permission::Permission;
 use crate::request::{Asker, Hashes, Json, key_and_fallbacks};
 use crate::{Ci, saved};
@@ -48,8 +49,8 @@ pub(crate) fn miss(reason: MissReason) -> Miss {
 
 /// Those of the chunks named in the body that are missing. Body and answer are SHA-256 hashes of 32 raw bytes each.
 #[utoipa::path(post, path = "/ci/v1/{namespace}/missing", params(("namespace" = String, Path)),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")))]
+    request_body(content = RawHashes, content_type = "application/octet-stream"),
+    responses((status = 200, body = RawHashes, content_type = "application/octet-stream")))]
 pub(crate) async fn missing(
     State(ci): State<Ci>,
     Asker(caller): Asker,
@@ -62,7 +63,7 @@ pub(crate) async fn missing(
 
 /// Where the chunks named in the body can be fetched. The body is SHA-256 hashes of 32 raw bytes each.
 #[utoipa::path(post, path = "/ci/v1/{namespace}/locate", params(("namespace" = String, Path)),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = RawHashes, content_type = "application/octet-stream"),
     responses((status = 200, body = LocateAnswer)))]
 pub(crate) async fn locate(
     State(ci): State<Ci>,

@@ -1,7 +1,7 @@
 //! The interface, described for machines. `openapi.json` beside this crate's manifest is what a test compares it with.
 
 use larder_proto::ci::ErrorAnswer;
-use utoipa::OpenApi;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::{entries, explain, lookup, upload};
 
@@ -33,6 +33,11 @@ use crate::{entries, explain, lookup, upload};
     components(schemas(ErrorAnswer))
 )]
 struct Interface;
+
+/// SHA-256 hashes of 32 raw bytes each, one after the other.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct RawHashes(#[expect(dead_code, reason = "it stands for a body in the description only")] Vec<u8>);
 
 /// The description as JSON.
 pub fn openapi_json() -> String {

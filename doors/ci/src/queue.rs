@@ -53,11 +53,11 @@ impl Queue {
     /// A place, if there is one.
     pub(crate) fn reserve(&self) -> Option<Place<'_>> {
         let mut line = self.line();
-        let free = line.known.len() + line.reserved < self.places;
-        if free {
-            line.reserved += 1;
+        if line.known.len() + line.reserved >= self.places {
+            return None;
         }
-        free.then_some(Place(self))
+        line.reserved += 1;
+        Some(Place(self))
     }
 
     /// Puts an upload in the queue unless it is there.

@@ -1,0 +1,69 @@
+//! What is swept, and what is not.
+
+use std::time::Duration;
+
+use larder_base::{PartName, UploadId};
+use larder_testkit::segment;
+
+use super::sample::Sample;
+use super::server::{WAIT, World};
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_left_alone_is_given_up_with_its_parts_and_one_with_signs_of_life_is_not() {
+    let world = World::new();
+    let server = world.start_idle();
+    let client = server.as_anyone();
+    let sample = Sample::of(&["one"]);
+    let (left, alive) = (client.upload("left", &sample).await, client.upload("alive", &sample).await);
+    let half = Duration::from_secs(world.settings.upload_idle_seconds / 2);
+    for _ in 0..3 {
+        world.clock.advance(half);
+        // The same part again: nothing new but the sign of life.
+        client.part_url(&alive, 1, sample.part().len()).await;
+        server.sweep().await;
+    }
+    let (_, end) = client.get(&format!("uploads/{left}")).await;
+    assert_eq!(end["state"], "aborted");
+    assert!(end["reason"].as_str().unwrap().contains("left alone"), "{end}");
+    let waiting = server.ci.cache().waiting_parts(None).await.unwrap();
+    assert_eq!(waiting, [PartName { upload: alive.parse().unwrap(), number: 1 }]);
+    server.run_jobs();
+    assert_eq!(client.finish(&alive, sample.finish(&[1], WAIT)).await["state"], "published");
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_without_an_upload_are_taken_away_and_an_upload_that_ended_is_forgotten_in_time() {
+    let world = World::new();
+    let server = world.start();
+    let client = server.as_anyone();
+    let sample = Sample::of(&["one"]);
+    let upload = client.upload("k", &sample).await;
+    client.finish(&upload, sample.finish(&[1], WAIT)).await;
+    // Bytes that come late for an upload that has ended, and for one that nobody knows.
+    for id in [upload.parse().unwrap(), UploadId::from_random([9; 16])] {
+        let body = segment::body(&[]);
+        let length = body.len() as u64;
+        let part = PartName { upload: id, number: 7 };
+        server.ci.cache().receive_part(&part, length, larder_base::stream_of(body)).await.unwrap();
+    }
+    server.sweep().await;
+    assert!(server.ci.cache().waiting_parts(None).await.unwrap().is_empty());
+    assert_eq!(client.get(&format!("uploads/{upload}")).await.1["state"], "published");
+    world.clock.advance(Duration::from_secs(world.settings.upload_kept_seconds + 1));
+    server.sweep().await;
+    assert_eq!(client.get(&format!("uploads/{upload}")).await.0, http::StatusCode::NOT_FOUND);
+    assert_eq!(client.lookup("k", &[]).await["result"], "hit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_starts_carries_on_with_what_was_finished() {
+    let world = World::new();
+    let first = world.start_idle();
+    let sample = Sample::of(&["one"]);
+    let upload = first.as_anyone().upload("k", &sample).await;
+    assert_eq!(first.as_anyone().finish(&upload, sample.finish(&[1], 0)).await["state"], "queued");
+    first.kill().await;
+    let second = world.start();
+    let (_, end) = second.as_anyone().get(&format!("uploads/{upload}?wait_ms={WAIT}")).await;
+    assert_eq!(end["state"], "published");
+}
