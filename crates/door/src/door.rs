@@ -48,9 +48,10 @@ pub struct Helper {
 }
 
 /// Sends one request to the server and gives its answer, bodies whole. Deadlines, retries and the token are the
-/// application's; a server that cannot be reached is [`larder_base::ErrorKind::Unavailable`]. The request's URI is a path, to ask the server that the
-/// application is set to, or a whole `http` or `https` URI where the client tool said which server. A request that has an
-/// `Authorization` keeps it.
+/// application's; a server that cannot be reached is [`larder_base::ErrorKind::Unavailable`].
+///
+/// The request's URI is a path, to ask the server that the application is set to, or a whole `http` or `https` URI where
+/// the client tool said which server to ask. A request that has an `Authorization` keeps it.
 pub type Exchange =
     Arc<dyn Fn(http::Request<Bytes>) -> BoxFuture<'static, Result<http::Response<Bytes>>> + Send + Sync>;
 

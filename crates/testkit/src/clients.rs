@@ -4,6 +4,10 @@
 //! A test without its client passes, and says so, unless `LARDER_REQUIRE_CLIENTS` (names joined by commas) names that client:
 //! then it fails, so that CI cannot lose a client unseen.
 
+pub mod bazel;
+pub mod ccache;
+mod run;
+
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -1,3 +1,5 @@
+mod clients;
+
 use http::StatusCode;
 use larder_base::ErrorKind;
 use larder_door::Section;
