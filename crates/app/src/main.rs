@@ -1,6 +1,49 @@
-//! One cache for every build.
+//! The `larder` binary: the shared server, the node beside a build, and the command line.
+//!
+//! This crate puts the others together, once. It alone reads flags, files and environment, opens sockets and handles
+//! signals; it knows no protocol's details.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that call it come with the command line"))]
+#![expect(unreachable_pub, reason = "a binary has no outside; `pub` says what a module gives to the others")]
+
+mod cli;
+mod clock;
+mod commands;
+mod compose;
+mod config;
+mod context;
+mod doors;
+mod exit;
+mod namespace;
+mod progress;
+mod report;
 mod rust;
+mod secret;
+mod server;
+mod time;
 
-fn main() {}
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::context::Context;
+
+fn main() -> ExitCode {
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let exit = match commands::helper::started_as(&name) {
+        Some(helper) => {
+            let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+            let global = Cli::parse_from(["larder", "stats"]).global;
+            commands::helper::run_program(helper, Context::new(global, environment), arguments)
+        }
+        None => commands::run(Cli::parse(), environment),
+    };
+    ExitCode::from(exit as u8)
+}

@@ -58,17 +58,24 @@ impl ServerClient {
         self.json(request.expect("a number is fit for a query"), COLLECTION).await
     }
 
-    /// Sends one request, whose URI is a path, and gives its answer, bodies whole.
+    /// Sends one request and gives its answer, bodies whole. Its URI is a path on this server, or whole for another one,
+    /// which never gets this server's token. An `Authorization` of its own is kept.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the server cannot be reached; a status is no error.
     pub async fn exchange(&self, request: Request<Bytes>, wait: Duration) -> Result<Response<Bytes>> {
         let (head, body) = request.into_parts();
         let mut headers: HeaderMap = head.headers;
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
-        let url = format!("{}{}", self.server, head.uri);
+        let url = if head.uri.scheme().is_some() {
+            head.uri.to_string()
+        } else {
+            if let Some(authorization) = &self.authorization
+                && !headers.contains_key(AUTHORIZATION)
+            {
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
+            format!("{}{}", self.server, head.uri)
+        };
         let call = Call { method: head.method, url, headers, body, wait };
         self.http.exchange(&call, ANSWER_MAX_BYTES).await
     }

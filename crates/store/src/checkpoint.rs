@@ -165,5 +165,9 @@ pub(crate) fn spawn(
     core: &Arc<Core>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let (checkpointer, core) = (Arc::clone(checkpointer), Arc::clone(core));
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread of the store's own, ended and joined when the store is closed"
+    )]
     std::thread::Builder::new().name("larder-checkpoint".into()).spawn(move || checkpointer.run(&core))
 }

@@ -32,6 +32,17 @@ pub struct Evicted {
     pub bytes: u64,
 }
 
+impl Evicted {
+    /// Adds what another step did.
+    pub fn add(&mut self, other: &Self) {
+        self.segments += other.segments;
+        self.blobs += other.blobs;
+        self.entries += other.entries;
+        self.kept += other.kept;
+        self.bytes += other.bytes;
+    }
+}
+
 /// What eviction remembers between steps.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {

@@ -17,6 +17,7 @@ impl Pool {
         let (tasks, waiting) = crossbeam_channel::unbounded::<Task>();
         for _ in 0..threads {
             let waiting = waiting.clone();
+            #[expect(clippy::disallowed_methods, reason = "the pool's own threads; they end when it is dropped")]
             std::thread::Builder::new()
                 .name("larder-store".into())
                 .spawn(move || waiting.iter().for_each(|task| task()))

@@ -56,9 +56,20 @@ impl StoreService {
         &self.store
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
+    /// Does work on the store where it may block.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(|_| closed())?;
         let store = self.store.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place of this crate that crosses to blocking threads, bounded by a permit"
+        )]
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work(&store)

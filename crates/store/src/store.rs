@@ -99,6 +99,10 @@ impl Store {
         let commits = {
             let (core, checkpointer) = (Arc::clone(&core), Arc::clone(&checkpointer));
             let run = move || committer::run(&core, &checkpointer, log);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread of the store's own, ended and joined when the store is closed"
+            )]
             std::thread::Builder::new().name("larder-commit".into()).spawn(run).map_err(failed)?
         };
         let inner = Inner {

@@ -1,0 +1,268 @@
+//! The command line: one definition, from which help, man pages and completions are made.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::ByteSize;
+
+/// One cache for every build.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, about, arg_required_else_help = true, max_term_width = 100, after_help = crate::exit::Exit::help())]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The server.
+    #[arg(long, global = true, env = "LARDER_URL", value_name = "URL", default_value = "http://127.0.0.1:7979")]
+    pub url: String,
+    /// The project whose cache it is [default: from the git remote, else the folder's name].
+    #[arg(long, short = 'n', global = true, env = "LARDER_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// The token, for a server that wants one. Better given by the environment than on the command line.
+    #[arg(long, global = true, env = "LARDER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Work in this folder instead of the present one.
+    #[arg(long, short = 'C', global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Make a fault (not a miss) exit non-zero. Without it a cache never fails a build.
+    #[arg(long, global = true)]
+    pub strict: bool,
+    /// Print one JSON object on standard output instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but errors and what was asked for.
+    #[arg(long, short = 'q', global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(Serve),
+    /// Save files under a key, sending only what the server lacks.
+    Save(Save),
+    /// Bring back what was saved under a key, fetching only what this machine lacks.
+    Restore(Restore),
+    /// Save or restore the third-party part of a Rust project's build.
+    Rust {
+        /// Which way.
+        #[command(subcommand)]
+        command: RustCommand,
+    },
+    /// List what is saved, newest first.
+    List(List),
+    /// Show one entry: who wrote it, when, and what is in it.
+    Show(Show),
+    /// Remove entries.
+    Purge(Purge),
+    /// Say why a restore would hit or miss, and what is near.
+    Explain(Explain),
+    /// Fetch an entry and check every byte of it, writing nothing.
+    Verify(Show),
+    /// Show what the server holds and how it is used.
+    Stats,
+    /// Have the server bring its data under the quota now.
+    Gc(Gc),
+    /// Check a data directory while no server uses it, or rebuild its index.
+    Fsck(Fsck),
+    /// Look for what would keep the cache from working here.
+    Doctor,
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages and the reference of commands and settings into a folder.
+    #[command(hide = true)]
+    GenerateDocs {
+        /// The folder.
+        directory: PathBuf,
+    },
+    /// A helper of a door, started by a client tool.
+    #[command(external_subcommand)]
+    Helper(Vec<String>),
+}
+
+/// Run the server.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen [default: 127.0.0.1:7979].
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// The data directory [default: $XDG_DATA_HOME/larder; /var/lib/larder for the superuser].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// How many bytes the data directory may take, such as "50 GiB" [default: what it takes now and half of what is free,
+    /// at most 100 GiB].
+    #[arg(long, value_name = "SIZE")]
+    pub quota: Option<ByteSize>,
+    /// The configuration file [default: $XDG_CONFIG_HOME/larder/larder.toml, if there is one].
+    #[arg(long, env = "LARDER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Save files under a key.
+#[derive(Debug, Args)]
+pub struct Save {
+    /// The key: 1 to 512 printable characters. What is saved under it does not change, unless with --replace.
+    pub key: String,
+    /// Files and folders, inside the present folder. Without any, a list of them is read from standard input, each ended
+    /// by a newline, or by a NUL if there is one.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Replace what is saved under the key if it is different.
+    #[arg(long)]
+    pub replace: bool,
+    #[command(flatten)]
+    pub transfer: Transfer,
+}
+
+/// How content is sent.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Transfer {
+    /// The zstd level for what is sent, -7 to 19; 3 pays where the link is slow.
+    #[arg(long, value_name = "N", default_value_t = larder_base::segment::DEFAULT_LEVEL, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(-7..=19))]
+    pub level: i32,
+    /// How long to wait for the server to check and publish what was sent, in seconds. When that is over it goes on by
+    /// itself, and the command ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub wait: u64,
+}
+
+/// Bring back what was saved under a key.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The key.
+    pub key: String,
+    /// Where the key has nothing: the newest entry whose key begins so. May be given more than once, tried in order.
+    #[arg(long, value_name = "PREFIX")]
+    pub fallback: Vec<String>,
+    /// Refuse an entry with more bytes than this.
+    #[arg(long, value_name = "SIZE", default_value = "100 GiB")]
+    pub max_size: ByteSize,
+}
+
+/// Which way.
+#[derive(Debug, Subcommand)]
+pub enum RustCommand {
+    /// Save compiled dependencies and the registry files they came from.
+    Save {
+        #[command(flatten)]
+        project: RustProject,
+        #[command(flatten)]
+        transfer: Transfer,
+    },
+    /// Restore them; without an exact match, the newest of the same toolchain and flags.
+    Restore {
+        #[command(flatten)]
+        project: RustProject,
+    },
+    /// Print the key, its fallbacks, and what the key was made from.
+    Key {
+        #[command(flatten)]
+        project: RustProject,
+    },
+}
+
+/// What tells one Rust build from another.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RustProject {
+    /// Part of the key: tells jobs apart whose flags cargo does not show, such as `test` and `clippy`.
+    #[arg(long, value_name = "NAME")]
+    pub job: Option<String>,
+    /// The profile that is built, as given to cargo. Part of the key.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The target triples that are built, as given to cargo. Part of the key.
+    #[arg(long, value_name = "TRIPLE")]
+    pub target: Vec<String>,
+    /// The features that are built, as given to cargo. Part of the key.
+    #[arg(long, short = 'F', value_name = "FEATURES", value_delimiter = ',')]
+    pub features: Vec<String>,
+    /// Whether all features are built. Part of the key.
+    #[arg(long)]
+    pub all_features: bool,
+    /// Whether default features are left out. Part of the key.
+    #[arg(long)]
+    pub no_default_features: bool,
+}
+
+/// List what is saved.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only keys that begin so.
+    #[arg(default_value = "")]
+    pub prefix: String,
+    /// Only this scope, such as `trusted` or `pr/7`.
+    #[arg(long)]
+    pub scope: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
+}
+
+/// One entry.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The key.
+    pub key: String,
+}
+
+/// Remove entries.
+#[derive(Debug, Args)]
+pub struct Purge {
+    /// The key; with --prefix, how the keys begin.
+    pub key: String,
+    /// Remove every entry whose key begins so.
+    #[arg(long)]
+    pub prefix: bool,
+    /// Only this scope.
+    #[arg(long)]
+    pub scope: Option<String>,
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Say why a restore would hit or miss.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The key.
+    pub key: String,
+    /// As for restore.
+    #[arg(long, value_name = "PREFIX")]
+    pub fallback: Vec<String>,
+}
+
+/// Bring the server's data under its quota.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Change the quota first, until the server starts again.
+    #[arg(long, value_name = "SIZE")]
+    pub quota: Option<ByteSize>,
+}
+
+/// Check a data directory.
+#[derive(Debug, Args)]
+pub struct Fsck {
+    /// The data directory [default: as for serve].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Delete the index and make it anew from the segments.
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! The commands that doors bring: helpers which a client tool starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_base::{Error, Result};
+use larder_door::{Exchange, Helper, HelperContext};
+
+use crate::context::Context;
+use crate::doors::DOORS;
+use crate::exit::Exit;
+
+/// All helpers of all doors.
+pub fn helpers() -> impl Iterator<Item = &'static Helper> {
+    DOORS.iter().flat_map(|door| door.helpers)
+}
+
+/// The helper that goes by the name under which the binary was started, if one does.
+pub fn started_as(program: &str) -> Option<&'static Helper> {
+    helpers().find(|helper| helper.program == Some(program))
+}
+
+/// Runs the helper that the first argument names.
+pub fn run(context: &Context, mut arguments: Vec<String>) -> Result<Exit> {
+    let name = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
+    let Some(helper) = helpers().find(|helper| helper.name == name) else {
+        let known: Vec<&str> = helpers().map(|helper| helper.name).collect();
+        eprintln!(
+            "error: unrecognized subcommand '{name}'; see `larder --help` (helpers of doors: {})",
+            known.join(", ")
+        );
+        return Ok(Exit::Usage);
+    };
+    run_helper(context, helper, arguments)
+}
+
+/// Runs a helper.
+pub fn run_helper(context: &Context, helper: &Helper, arguments: Vec<String>) -> Result<Exit> {
+    let client = context.server()?;
+    let exchange: Exchange = Arc::new(move |request| {
+        let client = client.clone();
+        Box::pin(async move { client.exchange(request, Duration::ZERO).await })
+    });
+    let given = HelperContext {
+        arguments,
+        environment: context.environment.clone(),
+        namespace: context.namespace()?,
+        exchange,
+    };
+    match context.runtime.block_on((helper.run)(given)) {
+        Ok(()) => Ok(Exit::Success),
+        // The tool that started it must know that it does not run; it goes on without a cache.
+        Err(error) => {
+            eprintln!("larder: {}", crate::context::explain(&error));
+            Ok(Exit::Fault)
+        }
+    }
+}
+
+/// A helper by another program's name takes its own arguments and none of ours.
+pub fn run_program(helper: &Helper, context: Result<Context, Error>, arguments: Vec<String>) -> Exit {
+    context.and_then(|context| run_helper(&context, helper, arguments)).unwrap_or_else(|error| {
+        eprintln!("larder: {}", crate::context::explain(&error));
+        Exit::Fault
+    })
+}

@@ -1,0 +1,251 @@
+//! `larder save`: files to the server, in one pipeline.
+
+use std::io::{IsTerminal, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use larder_base::{Error, ErrorKind, Key, Result};
+use larder_proto::ci::{Purpose, UploadState, UploadStatus};
+use larder_remote::ci::{Begin, CiClient, Finish, Found, Lookup, ManifestAddress};
+use larder_tree::{
+    CaptureLimits, Captured, EncodedManifest, Progress, Selection, Source, Summary, Survey, decode_manifest,
+};
+
+use crate::cli::{self, Transfer};
+use crate::clock::SystemClock;
+use crate::commands::transfer::{UploadSink, load_memory, store_memory};
+use crate::config::ByteSize;
+use crate::context::{Context, explain};
+use crate::exit::Exit;
+use crate::progress::{Progress as Shown, ProgressDisplay};
+use crate::report::{Outcome, Report};
+use crate::time::ago;
+
+/// The name of the one root that a plain save has.
+pub const WORK: &str = "work";
+
+/// The most bytes of a list of files on standard input.
+const LIST_MAX_BYTES: u64 = 256 << 20;
+
+/// One folder of which something is saved.
+pub struct Folder {
+    /// Which it is.
+    pub name: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What of it.
+    pub selection: Selection,
+}
+
+/// Runs the command.
+pub fn run(context: &Context, options: &cli::Save) -> Result<Exit> {
+    let key: Key = options.key.parse()?;
+    let paths = if options.paths.is_empty() { paths_from_input()? } else { options.paths.clone() };
+    let selection = Selection::of(&context.directory, &paths)?;
+    let folder = Folder { name: WORK, path: context.directory.clone(), selection };
+    save(context, &key, vec![folder], options.replace, options.transfer)
+}
+
+/// Saves folders under a key and prints the report.
+///
+/// # Errors
+/// When what was asked for makes no sense; a fault on the way is part of the report.
+pub fn save(context: &Context, key: &Key, folders: Vec<Folder>, replace: bool, transfer: Transfer) -> Result<Exit> {
+    let client = context.ci()?;
+    let start = Instant::now();
+    let mut report = Report::new(Outcome::Failed, key.as_str());
+    let saved = Saving { context, client, key, replace, transfer }.run(folders, &mut report);
+    report.took("total", start.elapsed());
+    Ok(finish(context, report, saved))
+}
+
+/// Prints a report and says how the command ends.
+pub fn finish(context: &Context, mut report: Report, outcome: Result<Outcome>) -> Exit {
+    match outcome {
+        Ok(outcome) => report.result = outcome,
+        // Nobody there is no failure of ours to report at length: the build goes on without.
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            report.result = if context.global.strict { Outcome::Failed } else { Outcome::Skipped };
+            report.reason = Some(explain(&error));
+        }
+        Err(error) => {
+            report.result = Outcome::Failed;
+            report.reason = Some(explain(&error));
+        }
+    }
+    context.print(&report);
+    let fault = report.result == Outcome::Failed;
+    if fault && context.global.strict { Exit::Fault } else { Exit::Success }
+}
+
+struct Saving<'a> {
+    context: &'a Context,
+    client: CiClient,
+    key: &'a Key,
+    replace: bool,
+    transfer: Transfer,
+}
+
+impl Saving<'_> {
+    fn run(&self, folders: Vec<Folder>, report: &mut Report) -> Result<Outcome> {
+        let progress = Arc::new(Progress::new());
+        let _display = ProgressDisplay::start("saving", self.context.silent(), {
+            let progress = progress.clone();
+            move || Shown {
+                done: progress.bytes_done.get(),
+                total: progress.bytes.get(),
+                files: progress.files_done.get(),
+            }
+        });
+        let start = Instant::now();
+        let roots: Vec<PathBuf> = folders.iter().map(|folder| folder.path.clone()).collect();
+        let sources = folders.into_iter().map(|folder| self.source(folder)).collect();
+        let survey = Survey::take(sources, &SystemClock, threads(), &progress)?;
+        report.took("walk", start.elapsed());
+        report.warnings = survey.omissions().iter().map(ToString::to_string).collect();
+        if survey.files() == 0 {
+            report.reason = Some("there is nothing to save".into());
+            return Ok(Outcome::Skipped);
+        }
+        if let Some(existing) = self.existing()?
+            && Self::is_saved(&survey, &existing, report)?
+        {
+            return Ok(Outcome::Unchanged);
+        }
+        self.upload(survey, &roots, &progress, report)
+    }
+
+    fn source(&self, folder: Folder) -> Source {
+        let memory = load_memory(self.context, &folder.path);
+        Source { name: folder.name.to_owned(), path: folder.path, selection: folder.selection, memory }
+    }
+
+    /// What is saved under the key itself.
+    fn existing(&self) -> Result<Option<Found>> {
+        let lookup = self.context.runtime.block_on(self.client.lookup(self.key, &[], Purpose::Check))?;
+        Ok(match lookup {
+            Lookup::Hit(found) => Some(*found),
+            Lookup::Miss(_) => None,
+        })
+    }
+
+    /// Whether what is saved holds the same; only asked when no file has to be read for the answer. Whether something else
+    /// may be saved under the key is the server's to say: it may be of another scope than the one that is written.
+    fn is_saved(survey: &Survey, existing: &Found, report: &mut Report) -> Result<bool> {
+        let Some(manifest) = survey.manifest() else { return Ok(false) };
+        let summary = summary_of(&manifest)?;
+        (report.files, report.bytes) = (summary.files, summary.bytes);
+        Ok(existing.content == summary.content)
+    }
+
+    fn upload(&self, survey: Survey, roots: &[PathBuf], progress: &Progress, report: &mut Report) -> Result<Outcome> {
+        let runtime = &self.context.runtime;
+        let begin = Begin {
+            key: self.key.clone(),
+            bytes: progress.bytes.get(),
+            files: survey.files() as u64,
+            replace: self.replace,
+        };
+        let upload = runtime.block_on(self.client.begin(&begin))?;
+        let mut limits = CaptureLimits::new(threads());
+        limits.level = self.transfer.level;
+        limits.segment_bytes = limits.segment_bytes.min(usize::try_from(upload.part_max_bytes).unwrap_or(usize::MAX));
+        let start = Instant::now();
+        let sink = UploadSink::new(self.context, self.client.clone(), upload.clone());
+        let captured = match survey.save(&sink, &limits, progress) {
+            Ok(captured) => captured,
+            Err(error) => {
+                // The server sweeps it anyway; this only frees the space sooner.
+                let _ = runtime.block_on(self.client.abort(&upload.id));
+                return Err(error);
+            }
+        };
+        report.took("send", start.elapsed());
+        report.warnings = captured.omissions.iter().map(ToString::to_string).collect();
+        (report.new_bytes, report.transferred_bytes) = (progress.raw_bytes_sent.get(), sink.moved());
+        let start = Instant::now();
+        let finish = finish_of(&captured, sink.parts())?;
+        (report.files, report.bytes) = (finish.files, finish.bytes);
+        let wait = Duration::from_secs(self.transfer.wait);
+        let status = runtime.block_on(self.client.finish(&upload.id, &finish, wait))?;
+        report.took("publish", start.elapsed());
+        let outcome = self.outcome(&status, report)?;
+        for (root, memory) in roots.iter().zip(&captured.memories) {
+            store_memory(self.context, root, memory);
+        }
+        Ok(outcome)
+    }
+
+    fn outcome(&self, status: &UploadStatus, report: &mut Report) -> Result<Outcome> {
+        report.reason.clone_from(&status.reason);
+        match status.state {
+            UploadState::Published => Ok(Outcome::Saved),
+            UploadState::Unchanged => Ok(Outcome::Unchanged),
+            UploadState::Refused => {
+                if let Some(existing) = &status.existing {
+                    report.reason = Some(self.taken(&existing.writer, existing.created_ms));
+                }
+                Ok(Outcome::Skipped)
+            }
+            UploadState::Failed => Err(Error::new(
+                ErrorKind::Failed,
+                "publish",
+                status.reason.clone().unwrap_or_else(|| "the server gave no reason".into()),
+            )),
+            _ => {
+                report.reason = Some("everything is sent; the server is still checking it".into());
+                Ok(Outcome::Saved)
+            }
+        }
+    }
+
+    fn taken(&self, writer: &str, created_ms: u64) -> String {
+        let when = ago(self.context.now(), larder_base::Timestamp::from_millis(created_ms));
+        format!("{} was saved {when} by {writer} with other content; --replace replaces it", self.key)
+    }
+}
+
+fn finish_of(captured: &Captured, parts: Vec<u32>) -> Result<Finish> {
+    let manifest = &captured.manifest;
+    let summary = summary_of(manifest)?;
+    Ok(Finish {
+        manifest: ManifestAddress {
+            digest: manifest.digest,
+            chunks: manifest.chunks.iter().map(|(digest, _)| *digest).collect(),
+        },
+        parts,
+        content: summary.content,
+        files: summary.files,
+        bytes: summary.bytes,
+    })
+}
+
+fn summary_of(manifest: &EncodedManifest) -> Result<Summary> {
+    Summary::of(&decode_manifest(&manifest.bytes)?)
+}
+
+/// Threads for reading and hashing: one a core.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// The paths listed on standard input, ended by NULs if it holds one, else by newlines.
+fn paths_from_input() -> Result<Vec<PathBuf>> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        return Err(Error::invalid("read arguments", "no paths were given")
+            .with_hint("name files and folders, or send a list of them to standard input"));
+    }
+    let mut list = Vec::new();
+    input.lock().take(LIST_MAX_BYTES + 1).read_to_end(&mut list).map_err(|error| {
+        Error::new(ErrorKind::Failed, "read list of files", "standard input broke off").with_source(error)
+    })?;
+    if list.len() as u64 > LIST_MAX_BYTES {
+        return Err(Error::invalid("read list of files", format!("it has more than {}", ByteSize(LIST_MAX_BYTES))));
+    }
+    let end = if list.contains(&0) { 0 } else { b'\n' };
+    let names = list.split(|byte| *byte == end).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(std::ffi::OsString::from_vec(name.to_vec()))).collect())
+}

@@ -1,0 +1,203 @@
+//! Puts the server together: the store, the cache over it, the doors on top, the jobs behind.
+
+mod upkeep;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result};
+use larder_cache::{Cache, Jobs, Signer, Tiers};
+use larder_door::Section;
+use larder_store::{Durability, Options, Store, StoreService};
+use serde_json::{Value, json};
+use tracing::info;
+
+use crate::clock::SystemClock;
+use crate::config::{self, ByteSize, Config, CredentialSection};
+use crate::doors::DOORS;
+use crate::secret::secret_of;
+use crate::server::{About, Kept, pages};
+
+/// Threads that wait for the disk at most; the cores are shared with whatever builds here.
+const BLOCKING_THREADS: usize = 16;
+
+/// A server that is put together and does not listen yet.
+pub struct Server {
+    /// All routes.
+    pub routes: Router,
+    /// The jobs, to be stopped before the store is closed.
+    pub jobs: Jobs,
+    /// The store.
+    pub store: StoreService,
+}
+
+/// Opens the store and everything on top of it. Jobs start at once, so a tokio runtime must be there.
+///
+/// # Errors
+/// When the data directory cannot be used, or a section of the configuration cannot be read.
+pub fn compose(config: &Config, data: &Path) -> Result<Server> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let quota = match config.quota {
+        Some(quota) => quota.0,
+        None => automatic_quota(data)?,
+    };
+    let opening = Instant::now();
+    let store = Store::open(store_options(config, data, quota), clock.clone())?;
+    let opened_in = opening.elapsed();
+    let recovery = store.recovery();
+    let status = store.status()?;
+    info!(
+        data = %data.display(),
+        quota = %ByteSize(quota),
+        used = %ByteSize(status.bytes),
+        blobs = status.blobs,
+        open_ms = opened_in.as_secs_f64() * 1000.0,
+        clean = recovery.clean,
+        replayed = recovery.replayed_records,
+        torn_bytes = recovery.torn_bytes,
+        "store is open"
+    );
+    let store = StoreService::new(store, BLOCKING_THREADS);
+    let tier = Arc::new(store.clone());
+    let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
+    let jobs = Jobs::new(clock.clone());
+    let rights = CredentialSection::rights(&config.credentials)?;
+    let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
+    let mut routes = open_doors(config, &cache)?;
+    upkeep::start(&jobs, &store);
+    routes = routes.merge(pages(About {
+        cache,
+        store: Arc::new(KeptStore { store: store.clone(), opened_in }),
+        started: clock.now(),
+        clock,
+        doors: DOORS.iter().map(|door| door.name).collect(),
+    }));
+    Ok(Server { routes, jobs, store })
+}
+
+/// The data directory: the one that was asked for, else the user's own, else the system's for the superuser.
+///
+/// # Errors
+/// When none was asked for and the user has no home.
+pub fn data_directory(
+    asked: Option<&Path>,
+    environment: &std::collections::BTreeMap<String, String>,
+) -> Result<PathBuf> {
+    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(asked) = asked {
+        return Ok(asked.to_owned());
+    }
+    if let Some(data) = variable("XDG_DATA_HOME").filter(|folder| folder.is_absolute()) {
+        return Ok(data.join("larder"));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/larder"));
+    }
+    variable("HOME").map(|home| home.join(".local/share/larder")).ok_or_else(|| {
+        Error::invalid("find data directory", "neither XDG_DATA_HOME nor HOME is set")
+            .with_hint("name a folder with --data or LARDER_DATA")
+    })
+}
+
+/// The options of the store in a data directory.
+fn store_options(config: &Config, data: &Path, quota: u64) -> Options {
+    let mut options = Options::new(data, quota);
+    options.retention = config.store.retention.0;
+    options.segment_len = config.store.segment_size.0;
+    options.level = config.store.compression_level;
+    options.durability = match config.store.durability {
+        config::Durability::Full => Durability::Synced,
+        config::Durability::Relaxed => Durability::Relaxed,
+    };
+    options
+}
+
+/// What the directory takes now and half of what is free, at most 100 GiB.
+fn automatic_quota(data: &Path) -> Result<u64> {
+    const MOST: u64 = 100 << 30;
+    let failed = |source: std::io::Error| {
+        Error::new(ErrorKind::Failed, "measure disk", data.display().to_string()).with_source(source)
+    };
+    std::fs::create_dir_all(data).map_err(failed)?;
+    let disk = rustix::fs::statvfs(data).map_err(|errno| failed(errno.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let mut used = 0;
+    let mut folders = vec![data.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let kind = entry.metadata().map_err(failed)?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else {
+                used += kind.len();
+            }
+        }
+    }
+    Ok((used + free / 2).min(MOST))
+}
+
+fn open_doors(config: &Config, cache: &Cache) -> Result<Router> {
+    let mut sections = config.door.clone();
+    let mut routes = Router::new();
+    for door in DOORS {
+        let section = match sections.remove(door.name) {
+            None => toml::Table::new(),
+            Some(toml::Value::Table(table)) => table,
+            Some(_) => return Err(Error::invalid("read configuration", format!("door.{} is not a table", door.name))),
+        };
+        routes = routes.merge((door.open)(Section::new(door.name, section), cache.door(door.door_name()))?);
+    }
+    if let Some(unknown) = sections.keys().next() {
+        let known: Vec<&str> = DOORS.iter().map(|door| door.name).collect();
+        return Err(Error::invalid(
+            "read configuration",
+            format!("there is no door {unknown:?}; the doors are {}", known.join(", ")),
+        ));
+    }
+    Ok(routes)
+}
+
+/// The store as its operator sees it.
+struct KeptStore {
+    store: StoreService,
+    opened_in: Duration,
+}
+
+impl Kept for KeptStore {
+    fn status(&self) -> Value {
+        let status = match self.store.store().status() {
+            Ok(status) => status,
+            Err(error) => return json!({ "error": error.to_string() }),
+        };
+        json!({
+            "bytes": status.bytes,
+            "staging_bytes": status.staging_bytes,
+            "index_bytes": status.index_bytes,
+            "quota": status.quota,
+            "segments": status.segments,
+            "adopted_segments": status.adopted_segments,
+            "blobs": status.blobs,
+            "entries": status.entries,
+            "quarantined": status.quarantined,
+            "evicted_segments": status.evicted_segments,
+            "evicted_blobs": status.evicted_blobs,
+            "checkpoints": status.checkpoints,
+            "syncs": status.syncs,
+            "disk_full": status.disk_full,
+            "poisoned": status.poisoned,
+            "open_seconds": self.opened_in.as_secs_f64(),
+        })
+    }
+
+    fn collect_garbage(&self, quota: Option<u64>) -> BoxFuture<'_, Result<Value>> {
+        Box::pin(async move {
+            if let Some(quota) = quota {
+                self.store.store().set_quota(quota);
+            }
+            upkeep::collect(&self.store).await
+        })
+    }
+}

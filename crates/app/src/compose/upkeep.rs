@@ -1,0 +1,131 @@
+//! The store's own work in the background: eviction, scrubbing, checkpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_base::{BoxFuture, Result};
+use larder_cache::{Job, Jobs, Next};
+use larder_store::{Evicted, Scrubbed, StoreService};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::config::ByteSize;
+
+/// How often the quota is looked at.
+const EVICTION_EVERY: Duration = Duration::from_secs(5);
+/// How often the index follows the log when little is written.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+/// Bytes that one step of the scrub reads.
+const SCRUB_STEP: u64 = 4 << 20;
+/// Bytes a second that the scrub reads: enough to see 100 GiB in a day.
+const SCRUB_RATE: u64 = 2 << 20;
+/// How long the scrub rests when it has seen everything.
+const SCRUB_REST: Duration = Duration::from_secs(3600);
+
+/// Starts the jobs of a store.
+pub fn start(jobs: &Jobs, store: &StoreService) {
+    jobs.start(Arc::new(Eviction { store: store.clone(), total: Mutex::default() }));
+    jobs.start(Arc::new(Scrub { store: store.clone(), total: Mutex::default() }));
+    jobs.start(Arc::new(Checkpoint { store: store.clone() }));
+}
+
+/// Brings the data under the quota now, and tells what was done.
+///
+/// # Errors
+/// Those of the store.
+pub async fn collect(store: &StoreService) -> Result<Value> {
+    let mut total = Evicted::default();
+    loop {
+        let step = store.blocking(larder_store::Store::evict_step).await?;
+        total.add(&step);
+        if step.segments == 0 {
+            break;
+        }
+    }
+    let status = store.store().status()?;
+    Ok(json!({
+        "evicted_segments": total.segments,
+        "evicted_blobs": total.blobs,
+        "evicted_entries": total.entries,
+        "kept": total.kept,
+        "freed_bytes": total.bytes,
+        "bytes": status.bytes,
+        "quota": status.quota,
+    }))
+}
+
+/// Keeps the data under the quota.
+struct Eviction {
+    store: StoreService,
+    total: Mutex<Evicted>,
+}
+
+impl Job for Eviction {
+    fn name(&self) -> &'static str {
+        "eviction"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            let step = self.store.blocking(larder_store::Store::evict_step).await?;
+            self.total.lock().add(&step);
+            Ok(if step.segments > 0 { Next::Now } else { Next::After(EVICTION_EVERY) })
+        })
+    }
+
+    fn status(&self) -> String {
+        let total = self.total.lock();
+        format!("{} segments and {} blobs evicted since the start", total.segments, total.blobs)
+    }
+}
+
+/// Reads what is kept again and again, so that damage is found before it is asked for.
+struct Scrub {
+    store: StoreService,
+    total: Mutex<Scrubbed>,
+}
+
+impl Job for Scrub {
+    fn name(&self) -> &'static str {
+        "scrub"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            let step = self.store.blocking(|store| store.scrub_step(SCRUB_STEP)).await?;
+            let mut total = self.total.lock();
+            total.records += step.records;
+            total.bytes += step.bytes;
+            total.bad += step.bad;
+            Ok(Next::After(if step.wrapped { SCRUB_REST } else { step.pause(SCRUB_RATE) }))
+        })
+    }
+
+    fn status(&self) -> String {
+        let total = self.total.lock();
+        format!("{} records in {} checked, {} set aside", total.records, ByteSize(total.bytes), total.bad)
+    }
+}
+
+/// Lets the index follow the log, so that a start after a crash has little to read again.
+struct Checkpoint {
+    store: StoreService,
+}
+
+impl Job for Checkpoint {
+    fn name(&self) -> &'static str {
+        "checkpoint"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            self.store.blocking(larder_store::Store::checkpoint).await?;
+            Ok(Next::After(CHECKPOINT_EVERY))
+        })
+    }
+
+    fn status(&self) -> String {
+        let status = self.store.store().status();
+        status.map_or_else(|error| error.to_string(), |status| format!("{} since the start", status.checkpoints))
+    }
+}

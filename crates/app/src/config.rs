@@ -1,0 +1,142 @@
+//! The server's configuration: defaults, a file, the environment and the command line, in that order.
+
+mod credentials;
+mod layers;
+mod settings;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use larder_base::{Error, Result};
+use serde::Deserialize;
+
+pub use credentials::CredentialSection;
+pub use layers::Layers;
+pub use settings::SETTINGS;
+pub use units::{ByteSize, Span};
+
+/// The whole configuration of `larder serve`. Every key has a default; [`SETTINGS`] documents each.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// The data directory; the default depends on the user.
+    pub data: Option<PathBuf>,
+    /// How many bytes the data directory may take.
+    pub quota: Option<ByteSize>,
+    /// How the store keeps things.
+    pub store: StoreSection,
+    /// What is logged.
+    pub log: LogSection,
+    /// Who may do what; without any, everyone on this machine may do everything.
+    pub credentials: Vec<CredentialSection>,
+    /// One table a door, handed to it untouched.
+    pub door: toml::Table,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Listen(pub SocketAddr);
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self(SocketAddr::from(([127, 0, 0, 1], 7979)))
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSection {
+    /// How long what was promised stays readable.
+    pub retention: Span,
+    /// When a write is acknowledged.
+    pub durability: Durability,
+    /// The size at which a segment is sealed.
+    pub segment_size: ByteSize,
+    /// The zstd level of stored bodies.
+    pub compression_level: i32,
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        Self {
+            retention: Span(Duration::from_secs(3 * 3600)),
+            durability: Durability::Full,
+            segment_size: ByteSize(64 << 20),
+            compression_level: larder_base::segment::DEFAULT_LEVEL,
+        }
+    }
+}
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// After it is on the disk.
+    #[default]
+    Full,
+    /// Before: for a machine whose cache may be lost with it.
+    Relaxed,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSection {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter of such by module.
+    pub level: String,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Refuses what would be unsafe: an address that others can reach, without credentials.
+    ///
+    /// # Errors
+    /// [`larder_base::ErrorKind::Invalid`], with the way out.
+    pub fn check(&self) -> Result<()> {
+        if self.credentials.is_empty() && !self.listen.0.ip().is_loopback() {
+            return Err(Error::invalid(
+                "start server",
+                format!("{} can be reached from other machines, and no credentials are configured", self.listen.0),
+            )
+            .with_hint("add [[credentials]] to the configuration, or listen on 127.0.0.1"));
+        }
+        let level = self.store.compression_level;
+        if !(-7..=19).contains(&level) {
+            return Err(Error::invalid(
+                "read configuration",
+                format!("store.compression_level is {level}; it must be -7 to 19"),
+            ));
+        }
+        if !(1 << 20..=1 << 31).contains(&self.store.segment_size.0) {
+            return Err(Error::invalid("read configuration", "store.segment_size must be 1 MiB to 2 GiB".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Layers of settings, each value with the place it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use larder_base::{Error, Result};
+use larder_door::explain_toml_error;
+
+use super::{Config, SETTINGS};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file of this name.
+    File(String),
+    /// An environment variable of this name.
+    Variable(String),
+    /// A flag of the command line.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(name) => f.write_str(name),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Flag(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// Settings gathered so far; a later layer wins over an earlier one.
+#[derive(Debug, Default)]
+pub struct Layers {
+    table: toml::Table,
+    sources: BTreeMap<String, Source>,
+}
+
+impl Layers {
+    /// No settings: the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file's text.
+    ///
+    /// # Errors
+    /// [`larder_base::ErrorKind::Invalid`] when it is not TOML, with file and line.
+    pub fn file(&mut self, name: &str, text: &str) -> Result<()> {
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error| Error::invalid("read configuration", format!("{name} is not TOML")).with_source(error))?;
+        for (key, value) in table {
+            self.note(&key, &value, &Source::File(name.to_owned()));
+            self.table.insert(key, value);
+        }
+        Ok(())
+    }
+
+    /// Adds the environment: `LARDER_` and a key of [`SETTINGS`], or `LARDER_DOOR_<DOOR>_<KEY>` for one of `doors`. Other
+    /// variables are not ours to judge.
+    pub fn environment(&mut self, variables: &BTreeMap<String, String>, doors: &[&str]) {
+        for setting in SETTINGS {
+            if let Some(value) = variables.get(&setting.variable()) {
+                self.set(setting.key, value_of(value), Source::Variable(setting.variable()));
+            }
+        }
+        for (name, value) in variables {
+            for door in doors {
+                let prefix = format!("LARDER_DOOR_{}_", door.replace('-', "_").to_uppercase());
+                if let Some(key) = name.strip_prefix(&prefix) {
+                    let key = format!("door.{door}.{}", key.to_lowercase());
+                    self.set(&key, value_of(value), Source::Variable(name.clone()));
+                }
+            }
+        }
+    }
+
+    /// Adds a flag of the command line.
+    pub fn flag(&mut self, flag: &'static str, key: &str, value: impl Into<String>) {
+        self.set(key, toml::Value::String(value.into()), Source::Flag(flag));
+    }
+
+    /// The configuration that the layers make.
+    ///
+    /// # Errors
+    /// [`larder_base::ErrorKind::Invalid`], naming the key, where it came from, and for an unknown key the nearest one.
+    pub fn config(mut self) -> Result<Config> {
+        // "auto" is how the default is written; it has no number of its own.
+        if self.table.get("quota").and_then(toml::Value::as_str) == Some("auto") {
+            self.table.remove("quota");
+        }
+        // One table at a time, so that a message can name it.
+        for section in ["store", "log"] {
+            if let Some(toml::Value::Table(table)) = self.table.get(section) {
+                let only: toml::Table = [(section.to_owned(), toml::Value::Table(table.clone()))].into_iter().collect();
+                if let Err(error) = only.try_into::<Config>() {
+                    return Err(self.explain(section, &error));
+                }
+            }
+        }
+        self.table.clone().try_into().map_err(|error| self.explain("", &error))
+    }
+
+    fn explain(&self, section: &str, error: &toml::de::Error) -> Error {
+        let message = explain_toml_error(section, error.message());
+        // The value that was refused is the one whose key or text the message quotes.
+        let source = self
+            .sources
+            .iter()
+            .find(|(key, _)| key.starts_with(section) && mentions(&message, key, &self.table))
+            .map(|(_, source)| format!(" (from {source})"))
+            .unwrap_or_default();
+        Error::invalid("read configuration", format!("{message}{source}"))
+    }
+
+    fn set(&mut self, key: &str, value: toml::Value, source: Source) {
+        self.sources.insert(key.to_owned(), source);
+        let mut table = &mut self.table;
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                table.insert(part.to_owned(), value);
+                return;
+            }
+            let inner = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if !inner.is_table() {
+                *inner = toml::Value::Table(toml::Table::new());
+            }
+            table = inner.as_table_mut().expect("it was made a table above");
+        }
+    }
+
+    fn note(&mut self, key: &str, value: &toml::Value, source: &Source) {
+        if let toml::Value::Table(table) = value {
+            for (inner, value) in table {
+                self.note(&format!("{key}.{inner}"), value, source);
+            }
+        } else {
+            self.sources.insert(key.to_owned(), source.clone());
+        }
+    }
+}
+
+/// Whether a message is about a key: it quotes its last part, or its value.
+fn mentions(message: &str, key: &str, table: &toml::Table) -> bool {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let mut value = None;
+    let mut at = Some(table);
+    for part in key.split('.') {
+        value = at.and_then(|table| table.get(part));
+        at = value.and_then(toml::Value::as_table);
+    }
+    let quoted = value.and_then(toml::Value::as_str).is_some_and(|text| message.contains(&format!("{text:?}")));
+    message.contains(&format!("`{last}`")) || quoted
+}
+
+/// A variable's text as a value: numbers and booleans as such, all else a string.
+fn value_of(text: &str) -> toml::Value {
+    match text {
+        "true" => toml::Value::Boolean(true),
+        "false" => toml::Value::Boolean(false),
+        _ => text.parse().map_or_else(|_| toml::Value::String(text.to_owned()), toml::Value::Integer),
+    }
+}

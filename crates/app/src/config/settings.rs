@@ -1,0 +1,66 @@
+//! The one table of settings: the configuration's keys, their environment variables and their documentation.
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key, with its tables.
+    pub key: &'static str,
+    /// The default, as it would be written.
+    pub default: &'static str,
+    /// What it does: sentences.
+    pub about: &'static str,
+}
+
+impl Setting {
+    /// Its environment variable: the key in capitals, dots as underscores, after `LARDER_`.
+    pub fn variable(&self) -> String {
+        format!("LARDER_{}", self.key.replace('.', "_").to_uppercase())
+    }
+}
+
+/// Every key that has a name of its own. The keys of a door are `door.<door>.<key>`, in the environment
+/// `LARDER_DOOR_<DOOR>_<KEY>`; each door's page lists them.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        default: "\"127.0.0.1:7979\"",
+        about: "Where to listen. An address that other machines can reach needs credentials.",
+    },
+    Setting {
+        key: "data",
+        default: "\"$XDG_DATA_HOME/larder\"",
+        about: "The data directory. One process at a time. The superuser's default is /var/lib/larder.",
+    },
+    Setting {
+        key: "quota",
+        default: "\"auto\"",
+        about: "How many bytes the data directory may take, such as \"50 GiB\". \"auto\" is what it takes now and half of \
+                what is free, at most 100 GiB.",
+    },
+    Setting {
+        key: "store.retention",
+        default: "\"3h\"",
+        about: "How long whatever was answered as present, or named by an entry that was served, stays readable.",
+    },
+    Setting {
+        key: "store.durability",
+        default: "\"full\"",
+        about: "When a write is acknowledged: \"full\", after it is on the disk; \"relaxed\", before.",
+    },
+    Setting { key: "store.segment_size", default: "\"64 MiB\"", about: "The size at which a segment file is sealed." },
+    Setting {
+        key: "store.compression_level",
+        default: "1",
+        about: "The zstd level of what is stored, -7 to 19. Higher is smaller and slower.",
+    },
+    Setting {
+        key: "log.level",
+        default: "\"info\"",
+        about: "What is logged: error, warn, info, debug or trace, or a filter such as \"larder_store=debug,info\".",
+    },
+    Setting {
+        key: "log.format",
+        default: "\"text\"",
+        about: "The form of log lines: \"text\", or \"json\" for machines.",
+    },
+];

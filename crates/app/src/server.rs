@@ -1,0 +1,8 @@
+//! The listening side: connections, the routes of all doors, and the pages about the server itself.
+
+mod connection;
+mod listener;
+mod pages;
+
+pub use listener::{Listener, ServerLimits};
+pub use pages::{About, Kept, pages};

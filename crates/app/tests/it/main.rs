@@ -1,0 +1,10 @@
+//! The binary as its users meet it: real processes, real sockets, real client tools.
+
+#![expect(clippy::disallowed_methods, reason = "tests read the environment and start threads as they need")]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![expect(unreachable_pub, reason = "a test binary has no outside")]
+
+mod crash;
+mod save_restore;
+mod server;
+mod surface;

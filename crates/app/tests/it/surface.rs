@@ -1,0 +1,156 @@
+//! The edges that an operator meets: start, status, stop, and what is said when something is wrong.
+
+use std::fs;
+
+use crate::server::{Machine, Server, command};
+
+fn serve_fails(arguments: &[&str]) -> String {
+    let output = command().arg("serve").args(arguments).env("HOME", "/nonexistent").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_wrong_key_of_the_configuration_names_the_right_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("larder.toml");
+    let file_name = file.to_str().unwrap();
+    for (text, right) in [
+        ("qouta = '1 GiB'", "did you mean `quota`?"),
+        ("[store]\nretentoin = '1h'", "did you mean `retention`?"),
+        ("[door.http]\nmax_valeu = 5", "did you mean `max_value`?"),
+        ("[door.htpp]\n", "there is no door \"htpp\""),
+        ("listen = '0.0.0.0:0'", "[[credentials]]"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let data = folder.path().join("data");
+        let mut arguments = vec!["--config", file_name, "--data", data.to_str().unwrap()];
+        if !text.starts_with("listen") {
+            arguments.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let said = serve_fails(&arguments);
+        assert!(said.contains(right), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_second_server_on_one_directory_or_one_port_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[]);
+    let said = serve_fails(&["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
+    assert!(said.contains(data.to_str().unwrap()), "{said}");
+    let other = folder.path().join("other");
+    let said = serve_fails(&["--listen", server.authority(), "--data", other.to_str().unwrap()]);
+    assert!(said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn the_server_tells_of_itself_and_stops_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &["--quota", "1 GiB"]);
+    let machine = Machine::of(&server);
+    fs::write(folder.path().join("file"), "content").unwrap();
+    assert_eq!(machine.json(folder.path(), &["save", "key", "file"])["result"], "saved");
+    let status = machine.json(folder.path(), &["stats"]);
+    assert_eq!(status["store"]["quota"], 1 << 30, "{status}");
+    assert_eq!(status["store"]["adopted_segments"], 1, "{status}");
+    assert!(status["jobs"].as_array().unwrap().len() >= 2, "{status}");
+
+    let doctor = machine.larder(folder.path(), &["doctor"]);
+    assert_eq!(doctor.status.code(), Some(0), "{}", String::from_utf8_lossy(&doctor.stdout));
+    assert_eq!(Machine::with_url("http://127.0.0.1:9").larder(folder.path(), &["doctor"]).status.code(), Some(3));
+
+    let collected = machine.json(folder.path(), &["gc", "--quota", "512 MiB"]);
+    assert!(collected["bytes"].is_u64(), "{collected}");
+    assert_eq!(machine.json(folder.path(), &["stats"])["store"]["quota"], 512 << 20);
+    assert!(server.stop(), "an orderly stop is a success");
+}
+
+#[test]
+fn entries_can_be_listed_shown_explained_and_purged() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let machine = Machine::of(&server);
+    fs::write(folder.path().join("file"), "content").unwrap();
+    for key in ["deps-linux-1", "deps-linux-2", "other"] {
+        machine.json(folder.path(), &["save", key, "file"]);
+    }
+    let listed = machine.json(folder.path(), &["list", "deps-"]);
+    let keys: Vec<_> =
+        listed["entries"].as_array().unwrap().iter().map(|entry| entry["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["deps-linux-2", "deps-linux-1"]);
+    assert_eq!(machine.json(folder.path(), &["show", "other"])["files"], 1);
+    assert_eq!(machine.json(folder.path(), &["verify", "other"])["good"], true);
+    let explained = machine.larder(folder.path(), &["explain", "deps-linux-3", "--fallback", "deps-"]);
+    let said = String::from_utf8(explained.stdout).unwrap();
+    assert!(said.contains("miss: the key deps-linux-3") && said.contains("hit:  the newest"), "{said}");
+    let purged = machine.json(folder.path(), &["purge", "--prefix", "--dry-run", "deps-"]);
+    assert_eq!(purged["entries"].as_array().unwrap().len(), 2);
+    machine.json(folder.path(), &["purge", "--prefix", "deps-"]);
+    assert_eq!(machine.json(folder.path(), &["list"])["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(machine.json(folder.path(), &["restore", "deps-linux-1"])["result"], "miss");
+}
+
+#[test]
+fn a_deleted_index_is_made_anew_and_damage_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[]);
+    fs::write(folder.path().join("file"), "content ".repeat(1000)).unwrap();
+    let machine = Machine::of(&server);
+    assert_eq!(machine.json(folder.path(), &["save", "key", "file"])["result"], "saved");
+    let fsck = |arguments: &[&str]| {
+        command().args(["fsck", "--data", data.to_str().unwrap()]).args(arguments).output().unwrap()
+    };
+    assert_eq!(fsck(&[]).status.code(), Some(1), "a directory in use is not checked");
+    assert!(server.stop());
+    assert_eq!(fsck(&[]).status.code(), Some(0));
+    fs::remove_dir_all(data.join("index")).unwrap();
+    let rebuilt = fsck(&["--rebuild"]);
+    assert_eq!(rebuilt.status.code(), Some(0), "{rebuilt:?}");
+    let server = Server::start(&data, &[]);
+    fs::remove_file(folder.path().join("file")).unwrap();
+    assert_eq!(Machine::of(&server).json(folder.path(), &["restore", "key"])["result"], "hit");
+}
+
+#[test]
+fn with_credentials_each_token_has_its_rights() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = |token: &str| larder_base::ContentHash::of(token.as_bytes()).to_hex();
+    let config = folder.path().join("larder.toml");
+    fs::write(
+        &config,
+        format!(
+            "[[credentials]]\nname = 'ci'\ntoken_sha256 = '{}'\nwrite = 'trusted'\n\
+             [[credentials]]\nname = 'fork'\ntoken_sha256 = '{}'\nread = ['pr/7', 'trusted']\nwrite = 'pr/7'\n\
+             [[credentials]]\nname = 'laptop'\ntoken_sha256 = '{}'\n\
+             [[credentials]]\nname = 'operator'\ntoken_sha256 = '{}'\nadmin = true\n",
+            hash("ci"),
+            hash("fork"),
+            hash("laptop"),
+            hash("operator")
+        ),
+    )
+    .unwrap();
+    let server = Server::start(&folder.path().join("data"), &["--config", config.to_str().unwrap()]);
+    let machine = Machine::of(&server);
+    let run = |token: &str, arguments: &[&str]| {
+        let mut command = machine.command(folder.path(), &["--json", "--strict"]);
+        let output = command.args(arguments).env("LARDER_TOKEN", token).output().unwrap();
+        (output.status.code(), serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_default())
+    };
+    fs::write(folder.path().join("file"), "trusted").unwrap();
+    assert_eq!(run("ci", &["save", "key", "file"]).1["result"], "saved");
+    fs::write(folder.path().join("file"), "from a fork").unwrap();
+    assert_eq!(run("fork", &["save", "key", "file"]).1["result"], "saved", "in its own scope the key is free");
+    assert_eq!(run("fork", &["save", "own", "file"]).1["result"], "saved");
+    assert_eq!(run("ci", &["save", "key", "file"]).1["result"], "skipped", "in the trusted one it is taken");
+    assert_eq!(run("laptop", &["save", "mine", "file"]).0, Some(1), "it may only read");
+    assert_eq!(run("ci", &["restore", "own"]).1["result"], "miss", "nothing of a fork reaches a trusted job");
+    assert_eq!(run("laptop", &["restore", "key"]).1["result"], "hit");
+    assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "trusted");
+    assert_eq!(run("guess", &["restore", "key"]).0, Some(1));
+    assert_eq!(run("ci", &["stats"]).0, Some(1), "the whole server is an operator's matter");
+    assert_eq!(run("operator", &["stats"]).0, Some(0));
+}
