@@ -1,4 +1,5 @@
 mod clients;
+mod transcripts;
 
 use http::StatusCode;
 use larder_base::ErrorKind;
