@@ -140,6 +140,20 @@ async fn a_known_blob_is_answered_without_being_written_again() {
 }
 
 #[tokio::test]
+async fn who_may_only_read_is_refused_before_anything_is_looked_at() {
+    let world = World::guarded();
+    let bearer = |request, token| with(request, "authorization", token);
+    let known = bearer(put(&cas(b"content"), "content"), "Bearer writer-token");
+    assert_eq!(world.send(known).await.status(), StatusCode::OK);
+    for path in [cas(b"content"), cas(b""), cas(b"other"), ac()] {
+        let response = world.send(bearer(put(&path, ""), "Bearer reader-token")).await;
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path}");
+    }
+    let read = bearer(get(&cas(b"content")), "Bearer reader-token");
+    assert_eq!(world.send(read).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn ranges_of_blobs() {
     let world = World::new();
     world.put(&cas(b"0123456789"), "0123456789").await;
