@@ -82,7 +82,12 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Write man pages and the reference of commands and settings into a folder.
+    /// Write the man pages into a folder.
+    Man {
+        /// The folder; made if there is none.
+        directory: PathBuf,
+    },
+    /// Write the reference of commands and settings into a folder.
     #[command(hide = true)]
     GenerateDocs {
         /// The folder.

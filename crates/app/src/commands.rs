@@ -30,6 +30,7 @@ pub fn run(cli: Cli, environment: BTreeMap<String, String>) -> Exit {
         Command::Serve(options) => return always(serve::run(&options, &environment)),
         Command::Fsck(options) => return always(fsck::run(&options, cli.global.json, &environment)),
         Command::Completions { shell } => return always(docs::completions(shell)),
+        Command::Man { directory } => return always(docs::man(&directory)),
         Command::GenerateDocs { directory } => return always(docs::generate(&directory)),
         command => Context::new(cli.global, environment).and_then(|context| with_server(&context, command)),
     };
@@ -53,7 +54,11 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
         Command::Gc(options) => stats::gc(context, &options),
         Command::Doctor => doctor::run(context),
         Command::Helper(arguments) => helper::run(context, arguments),
-        Command::Serve(_) | Command::Fsck(_) | Command::Completions { .. } | Command::GenerateDocs { .. } => {
+        Command::Serve(_)
+        | Command::Fsck(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::GenerateDocs { .. } => {
             unreachable!("run() has taken these")
         }
     }

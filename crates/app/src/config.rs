@@ -131,8 +131,8 @@ impl Config {
                 format!("store.compression_level is {level}; it must be -7 to 19"),
             ));
         }
-        if !(1 << 20..=1 << 31).contains(&self.store.segment_size.0) {
-            return Err(Error::invalid("read configuration", "store.segment_size must be 1 MiB to 2 GiB".to_owned()));
+        if !(1 << 20..=1 << 30).contains(&self.store.segment_size.0) {
+            return Err(Error::invalid("read configuration", "store.segment_size must be 1 MiB to 1 GiB".to_owned()));
         }
         Ok(())
     }

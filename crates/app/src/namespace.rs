@@ -1,7 +1,7 @@
 //! The namespace of a folder: from its git remote, else its own name.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use larder_base::{NAMESPACE_MAX_BYTES, Namespace, Result};
 
@@ -39,7 +39,7 @@ fn git_config(directory: &Path) -> Option<String> {
             Err(_) => own,
         }
     };
-    fs::read_to_string(PathBuf::from(folder).join("config")).ok()
+    fs::read_to_string(folder.join("config")).ok()
 }
 
 /// The URL of the remote `origin` in a git configuration.

@@ -42,9 +42,9 @@ impl ProgressDisplay {
         #[expect(clippy::disallowed_methods, reason = "the display is a thread of its own, joined when it is dropped")]
         let thread = std::thread::spawn(move || {
             if std::io::stderr().is_terminal() {
-                draw_bar(verb, &stopped, &read)
+                draw_bar(verb, &stopped, &read);
             } else {
-                write_lines(verb, &stopped, &read)
+                write_lines(verb, &stopped, &read);
             }
         });
         Self { stop, thread: Some(thread) }

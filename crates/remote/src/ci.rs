@@ -1,7 +1,7 @@
 //! The client of the ci door: one method for each call of the protocol, with parsed answers.
 //!
 //! Every method is safe to repeat and is repeated as the [`HttpClient`]'s policy says. A server that cannot be reached is
-//! [`ErrorKind::Unavailable`]. The token goes to the server's own calls only, never to a signed URL.
+//! [`larder_base::ErrorKind::Unavailable`]. The token goes to the server's own calls only, never to a signed URL.
 
 mod answer;
 mod entries;

@@ -17,17 +17,25 @@ pub fn completions(shell: clap_complete::Shell) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Writes the man pages, the reference of commands and that of settings.
-pub fn generate(directory: &Path) -> Result<Exit> {
-    let failed = |source: io::Error| {
-        Error::new(ErrorKind::Failed, "write documentation", directory.display().to_string()).with_source(source)
-    };
-    let man = directory.join("man");
-    std::fs::create_dir_all(&man).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), &man).map_err(failed)?;
-    std::fs::write(directory.join("commands.md"), commands()).map_err(failed)?;
-    std::fs::write(directory.join("settings.md"), settings()).map_err(failed)?;
+/// Writes the man pages.
+pub fn man(directory: &Path) -> Result<Exit> {
+    std::fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+        .map_err(|error| failed(directory, error))?;
     Ok(Exit::Success)
+}
+
+/// Writes the reference of commands and that of settings.
+pub fn generate(directory: &Path) -> Result<Exit> {
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(directory.join("commands.md"), commands()))
+        .and_then(|()| std::fs::write(directory.join("settings.md"), settings()))
+        .map_err(|error| failed(directory, error))?;
+    Ok(Exit::Success)
+}
+
+fn failed(directory: &Path, source: io::Error) -> Error {
+    Error::new(ErrorKind::Failed, "write documentation", directory.display().to_string()).with_source(source)
 }
 
 fn commands() -> String {
@@ -54,7 +62,7 @@ fn settings() -> String {
          A setting comes from the command line, else the environment, else the file named by `--config` or \
          `LARDER_CONFIG`, else `$XDG_CONFIG_HOME/larder/larder.toml`, else its default. A key that is not known is an \
          error that names the nearest one. The keys of a door are on its page; in the environment they are \
-         `LARDER_DOOR_<DOOR>_<KEY>`. Credentials are described in [operating.md](operating.md).\n\n\
+         `LARDER_DOOR_<DOOR>_<KEY>`. Credentials are described in [operating.md](../operating.md).\n\n\
          | key | environment | default | what it does |\n| --- | --- | --- | --- |\n",
     );
     for setting in SETTINGS {
