@@ -44,7 +44,12 @@ impl Script {
     pub(crate) fn run(steps: Vec<Step>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        Self { url, thread: std::thread::spawn(move || serve(&listener, steps)) }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the other end of a socket lives outside of the runtime under test"
+        )]
+        let thread = std::thread::spawn(move || serve(&listener, steps));
+        Self { url, thread }
     }
 
     /// What came, in order; waits for all steps to be done.

@@ -13,7 +13,7 @@ fn client(script: &Script) -> CiClient {
     CiClient::new(impatient(), script.url.parse().unwrap(), &namespace, Some("token")).unwrap()
 }
 
-fn answer(value: Value) -> Step {
+fn answer(value: &Value) -> Step {
     ok(value.to_string())
 }
 
@@ -40,7 +40,7 @@ async fn a_hit_is_parsed_to_types_and_a_miss_is_no_error() {
     });
     let mut bad = hit.clone();
     bad["manifest"]["hash"] = json!("zz");
-    let script = Script::run(vec![answer(hit), answer(json!({ "result": "miss", "reason": "never" })), answer(bad)]);
+    let script = Script::run(vec![answer(&hit), answer(&json!({ "result": "miss", "reason": "never" })), answer(&bad)]);
     let client = client(&script);
     let key = "k".parse().unwrap();
     let Lookup::Hit(found) = client.lookup(&key, &[], Purpose::Restore).await.unwrap() else { panic!("a hit") };
@@ -89,7 +89,7 @@ async fn more_hashes_than_fit_are_asked_for_in_turns() {
 
 #[tokio::test]
 async fn a_part_goes_to_its_url_without_the_token_and_again_to_a_fresh_one_when_that_has_expired() {
-    let place = |url: &str| answer(json!({ "url": url, "expires_ms": 1, "headers": { "x-part": "yes" } }));
+    let place = |url: &str| answer(&json!({ "url": url, "expires_ms": 1, "headers": { "x-part": "yes" } }));
     let script = Script::run(vec![
         place("uploads/u/parts/2/5?signature=old"),
         refusal("403 Forbidden", "expired"),
@@ -109,7 +109,7 @@ async fn a_part_goes_to_its_url_without_the_token_and_again_to_a_fresh_one_when_
 
 #[tokio::test]
 async fn a_part_that_is_refused_for_good_is_not_sent_for_ever() {
-    let place = || answer(json!({ "url": "p", "expires_ms": 1 }));
+    let place = || answer(&json!({ "url": "p", "expires_ms": 1 }));
     let denied = || refusal("403 Forbidden", "denied");
     let steps = (0..4).flat_map(|_| [place(), denied()]).collect();
     let script = Script::run(steps);
@@ -153,7 +153,7 @@ async fn a_run_whose_url_is_no_longer_good_is_to_be_located_again() {
 
 #[tokio::test]
 async fn a_long_wait_for_the_end_is_asked_for_in_turns() {
-    let status = |state: &str| answer(json!({ "upload": upload().to_string(), "key": "k", "state": state }));
+    let status = |state: &str| answer(&json!({ "upload": upload().to_string(), "key": "k", "state": state }));
     let script = Script::run(vec![status("queued"), status("queued"), status("published")]);
     let finish = super::Finish {
         manifest: super::ManifestAddress { digest: larder_base::Digest::of(b""), chunks: vec![] },
@@ -171,7 +171,8 @@ async fn a_long_wait_for_the_end_is_asked_for_in_turns() {
 
 #[tokio::test]
 async fn names_are_escaped_in_queries() {
-    let script = Script::run(vec![answer(json!({ "entries": [] })), answer(json!({ "entries": [], "dry_run": true }))]);
+    let script =
+        Script::run(vec![answer(&json!({ "entries": [] })), answer(&json!({ "entries": [], "dry_run": true }))]);
     let client = client(&script);
     let filter = EntryFilter { prefix: "a&b=c é".into(), scope: Some(Scope::Pr(7)) };
     client.list(&filter, Some("1.2"), 10).await.unwrap();

@@ -1,8 +1,9 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use larder_base::ErrorKind;
+use tokio::time::Instant;
 
 use super::{Call, Pauses};
 use crate::testing::{Script, Step, impatient, ok};
