@@ -6,6 +6,8 @@
 pub mod ci;
 mod http;
 mod server;
+#[cfg(test)]
+mod testing;
 mod url;
 
 pub use http::{HttpClient, Policy};
