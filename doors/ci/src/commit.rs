@@ -114,5 +114,5 @@ async fn end(ci: &Ci, turn: &Turn, ended: Ended) -> Result<()> {
         // Another server may have been quicker; then its word counts.
         ci.uploads().write(&turn.upload, &kept.upload, kept.revision).await?;
     }
-    ci.cache().discard_parts(&turn.upload).await
+    ci.discard(&turn.upload).await
 }

@@ -4,6 +4,7 @@
 //! upload, sends the missing chunks as segments to signed URLs, and hands the upload to the commit queue, which verifies
 //! everything before the entry can be seen. `README.md` is the user's page, `openapi.json` the interface.
 
+mod arrival;
 mod commit;
 mod entries;
 mod explain;
@@ -25,10 +26,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{delete, get, post, put};
-use larder_base::Result;
-use larder_cache::DoorCache;
+use larder_base::{Result, UploadId};
+use larder_cache::{DoorCache, Jobs};
 use larder_door::{Door, Section};
 
+use crate::arrival::{Adoptions, Arrivals};
 use crate::commit::Commits;
 use crate::failure::Failure;
 use crate::queue::Queue;
@@ -51,13 +53,14 @@ struct Shared {
     settings: Settings,
     uploads: Uploads,
     queue: Queue,
+    arrivals: Arrivals,
 }
 
 impl Ci {
     fn new(cache: DoorCache, settings: Settings) -> Self {
         let uploads = Uploads::new(&cache);
         let queue = Queue::new(settings.commit_queue);
-        Self { shared: Arc::new(Shared { cache, settings, uploads, queue }) }
+        Self { shared: Arc::new(Shared { cache, settings, uploads, queue, arrivals: Arrivals::default() }) }
     }
 
     fn cache(&self) -> &DoorCache {
@@ -75,15 +78,30 @@ impl Ci {
     fn queue(&self) -> &Queue {
         &self.shared.queue
     }
+
+    fn arrivals(&self) -> &Arrivals {
+        &self.shared.arrivals
+    }
+
+    /// Forgets what was sent for an upload that has ended.
+    async fn discard(&self, upload: &UploadId) -> Result<()> {
+        self.arrivals().forget(upload);
+        self.cache().discard_parts(upload).await
+    }
 }
 
 fn open(section: Section, cache: DoorCache) -> Result<Router> {
     let ci = Ci::new(cache, section.parse::<Settings>()?.check()?);
-    let jobs = ci.cache().jobs();
+    start(&ci, ci.cache().jobs());
+    Ok(routes(ci))
+}
+
+/// Starts the background work of the door.
+fn start(ci: &Ci, jobs: &Jobs) {
+    ci.arrivals().wake_with(jobs.start(Arc::new(Adoptions::new(ci.clone()))));
     ci.queue().wake_with(jobs.start(Arc::new(Commits::new(ci.clone()))));
     // Its first step puts the uploads that an earlier process was to commit into the queue.
     jobs.start(Arc::new(Sweep::new(ci.clone())));
-    Ok(routes(ci))
 }
 
 fn routes(ci: Ci) -> Router {

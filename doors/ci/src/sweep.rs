@@ -65,7 +65,7 @@ impl Sweep {
         }
         for upload in &orphans {
             if !self.is_wanted(upload).await? {
-                self.ci.cache().discard_parts(upload).await?;
+                self.ci.discard(upload).await?;
                 swept.discarded += 1;
             }
         }
@@ -99,7 +99,7 @@ impl Sweep {
                 let abandoned = self.ci.uploads().write(id, &kept.upload, kept.revision).await?;
                 if abandoned {
                     tracing::info!(upload = %id, key = %kept.upload.key, "upload abandoned");
-                    self.ci.cache().discard_parts(id).await?;
+                    self.ci.discard(id).await?;
                     swept.abandoned += 1;
                 }
                 Ok(!abandoned)

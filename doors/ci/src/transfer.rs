@@ -56,6 +56,7 @@ pub(crate) async fn receive_part(
     ci.uploads().still_open(&part.upload).await?;
     ci.cache().receive_part(&part, length, bounded_in_time(stream_of_body(body))).await?;
     ci.cache().counters().bytes_in(ci.cache().name().as_str(), length);
+    ci.arrivals().note(part);
     Ok(StatusCode::NO_CONTENT)
 }
 

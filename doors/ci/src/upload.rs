@@ -153,7 +153,7 @@ pub(crate) async fn abort(
         }
         kept.upload.stage = Stage::Ended(Ended::aborted("given up by its client"));
         if ci.uploads().write(&id, &kept.upload, kept.revision).await? {
-            ci.cache().discard_parts(&id).await?;
+            ci.discard(&id).await?;
             return Ok(axum::Json(kept.upload.status(&id)));
         }
     }

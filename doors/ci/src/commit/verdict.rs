@@ -93,7 +93,9 @@ impl Comparison<'_> {
 async fn adopt(ci: &Ci, caller: &Caller, id: &UploadId, parts: &[u32]) -> Result<(Received, Vec<u32>)> {
     let adoptions = parts.iter().map(|&number| adopt_one(ci, caller, PartName { upload: id.clone(), number }));
     let adopted: Vec<_> = stream::iter(adoptions.collect::<Vec<_>>()).buffered(PARTS_AT_ONCE).try_collect().await?;
-    let mut received = Received::default();
+    // Whatever was under way early has ended by now: two adoptions of one part wait for each other.
+    let early = ci.arrivals().early(id);
+    let mut received = early.received;
     let mut lost = Vec::new();
     for (number, adopted) in adopted {
         match adopted {
@@ -102,6 +104,7 @@ async fn adopt(ci: &Ci, caller: &Caller, id: &UploadId, parts: &[u32]) -> Result
                 received.stored_bytes += adopted.stored_bytes;
                 received.raw_bytes += adopted.raw_bytes;
             }
+            None if early.parts.contains(&number) => {}
             // Adopted before a crash, or never sent. Which of the two, the links will tell.
             None => lost.push(number),
         }

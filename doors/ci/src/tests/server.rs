@@ -17,7 +17,6 @@ use larder_testkit::memory::Memory;
 use serde_json::Value;
 
 use super::sample::Sample;
-use crate::commit::Commits;
 use crate::settings::Settings;
 use crate::sweep::Sweep;
 use crate::{Ci, routes};
@@ -91,8 +90,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn run_jobs(&self) {
-        self.ci.queue().wake_with(self.jobs.start(Arc::new(Commits::new(self.ci.clone()))));
-        self.jobs.start(Arc::new(Sweep::new(self.ci.clone())));
+        crate::start(&self.ci, &self.jobs);
     }
 
     /// Ends it as kill -9 would, but for what it was writing at that moment: nothing of it goes on.

@@ -175,7 +175,8 @@ async fn finish_repeated_while_the_commit_is_under_way_waits_for_the_same_end_an
     assert_eq!(client.finish(&upload, sample.finish(&[1], 50)).await["state"], "queued");
     gate.open();
     assert_eq!(client.finish(&upload, sample.finish(&[1], WAIT)).await["state"], "published");
-    assert_eq!(world.faults.calls(Verb::AdoptPart), 1);
+    // Once as it arrived and once by the one commit.
+    assert_eq!(world.faults.calls(Verb::AdoptPart), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -394,4 +395,24 @@ async fn an_entry_whose_chunks_are_gone_is_a_miss_and_may_be_saved_again() {
     assert!(world.memory.forget(&"acme".parse().unwrap(), &ContentHash::of(b"two")));
     assert_eq!(client.lookup("k", &[]).await["result"], "miss");
     assert_eq!(client.save("k", &sample).await["state"], "published");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_is_verified_as_it_arrives_and_not_sent_again_after_a_save_that_broke_off() {
+    let world = World::new();
+    let server = world.start();
+    let client = server.as_anyone();
+    let sample = Sample::of(&["one", "two"]);
+    client.upload("k", &sample).await;
+    // The upload is never finished; its chunks are there all the same, and the entry is not.
+    let hashes: Vec<u8> = sample.chunks().iter().flat_map(|chunk| *ContentHash::of(chunk).as_bytes()).collect();
+    loop {
+        let (status, missing) = client.raw(http::Method::POST, "missing", hashes.clone()).await;
+        assert!(status.is_success());
+        if missing.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(client.lookup("k", &[]).await["result"], "miss");
 }
