@@ -1,6 +1,7 @@
 //! Tests of the whole store, over a real directory or a faulty disk.
 
 mod blobs;
+mod conformance;
 mod crash;
 mod damage;
 mod entries;
