@@ -9,6 +9,7 @@
 //!   open N        time to open N chunks after a kill
 //!   evict N       microseconds a blob of evicting N blobs of 4 KiB
 //!   scale N       resident memory with N chunks (10000000: at most 300 MB beyond the page cache)
+//!   fixture       a small store with records of every kind, as in tests/formats/<version>
 //!   large GIB     one blob of so many GiB, in and out again (memory stays constant)
 //! ```
 //!
@@ -29,8 +30,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use larder_base::segment::{Record, SEGMENT_HEADER};
 use larder_base::{
-    Blobs as _, ByteRange, Clock, ContentHash, Digest, Namespace, PartName, Result, Timestamp, UploadId, collect,
-    stream_of,
+    Blobs as _, ByteRange, Clock, ContentHash, Digest, DoorName, EntryAddress, EntryBody, Namespace, NewEntry,
+    PartName, PutIf, Result, Timestamp, UploadId, collect, stream_of,
 };
 use larder_store::{Options, Store, StoreService};
 
@@ -300,6 +301,40 @@ fn large(dir: &Path, gib: u64) {
     assert!(most < 150, "memory must not grow with the blob");
 }
 
+/// What `crates/store/src/tests/formats.rs` expects to find.
+fn fixture(dir: &Path) {
+    let (store, clock) = open(dir);
+    let address = |key: &str| EntryAddress {
+        namespace: ns(),
+        scope: "ref/main".parse().unwrap(),
+        door: DoorName::new("fixture"),
+        key: key.parse().unwrap(),
+    };
+    let small = put(&store, Bytes::from_static(b"a small blob"));
+    let text = Bytes::from("a line of a large blob that compresses well\n".repeat(70_000));
+    let mut pieces = std::iter::once(Ok(text));
+    let large = store.put(&ns(), None, None, &mut pieces).unwrap();
+    let new = |value: &'static str| NewEntry {
+        body: EntryBody::Value(Bytes::from_static(value.as_bytes())),
+        attributes: [("content-type".to_owned(), "text/plain".to_owned())].into(),
+        links: [small.hash, large.hash].into(),
+        writer: "fixture".into(),
+    };
+    for (key, value) in [("kept", "first"), ("removed", "gone"), ("kept", "the value")] {
+        store.put_entry(&address(key), new(value), PutIf::Always).unwrap();
+    }
+    assert!(store.delete_entry(&address("removed")).unwrap());
+    store.checkpoint().unwrap();
+    let body = part_body(0, 3, 100);
+    for number in [1, 2] {
+        store.receive(&part(number), body.len() as u64, &mut std::iter::once(Ok(body.clone()))).unwrap();
+    }
+    store.adopt(&ns(), &part(1)).unwrap().unwrap();
+    // A touch in a later span of time makes a mark; all of this is in the log only, for the reader to catch up with.
+    clock.0.store(2 * 60 * 60 * 1000, Ordering::Relaxed);
+    assert!(store.locate(&ns(), &[small.hash]).unwrap().len() == 1);
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [dir, command, rest @ ..] = &arguments[..] else { panic!("usage: measure DIR COMMAND [N]; see the source") };
@@ -314,6 +349,7 @@ fn main() {
         "open" => open_after_kill(dir, number(1_000_000)),
         "evict" => evict(dir, number(500_000)),
         "scale" => scale(dir, number(10_000_000)),
+        "fixture" => fixture(dir),
         "large" => large(dir, number(5)),
         other => panic!("no command {other}; see the source"),
     }

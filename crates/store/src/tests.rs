@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod entries;
 mod evict;
+mod formats;
 mod reopen;
 pub(crate) mod support;
 mod transfer;
