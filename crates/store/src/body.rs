@@ -420,3 +420,6 @@ impl TouchMark {
         Ok(Self { time, held, segments })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! Checkpoints: what was published goes into LMDB, as one transaction with the position in the log.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -157,17 +156,4 @@ impl Core {
 fn flush_served(flush: &mut Flush<'_>, key: &[u8], time: Timestamp) -> heed::Result<()> {
     let changed = flush.get(Table::Entries, key)?.map(|row| EntryRow::with_last_served(row, time));
     changed.map_or(Ok(()), |row| flush.put(Table::Entries, key, &row))
-}
-
-/// Starts the thread that makes checkpoints.
-pub(crate) fn spawn(
-    checkpointer: &Arc<Checkpointer>,
-    core: &Arc<Core>,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let (checkpointer, core) = (Arc::clone(checkpointer), Arc::clone(core));
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a thread of the store's own, ended and joined when the store is closed"
-    )]
-    std::thread::Builder::new().name("larder-checkpoint".into()).spawn(move || checkpointer.run(&core))
 }

@@ -78,3 +78,6 @@ impl SegmentFiles {
         self.open.lock().files.remove(&id);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -276,3 +276,6 @@ impl Heat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,7 @@ mod scrub;
 mod service;
 mod status;
 mod store;
+mod thread;
 mod transfer;
 
 pub use blobs::BlobReader;

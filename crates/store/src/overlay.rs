@@ -125,3 +125,6 @@ impl Overlay {
         self.layers.write().flushing = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

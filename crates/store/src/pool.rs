@@ -1,55 +1,65 @@
 //! Threads for what costs processor time: hashing, compressing, verifying.
 
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
 use larder_base::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+
+use crate::thread;
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// A fixed number of threads. They end when the pool is dropped.
+/// A fixed number of threads.
 pub(crate) struct Pool {
-    tasks: crossbeam_channel::Sender<Task>,
-    threads: usize,
+    tasks: Mutex<Option<Sender<Task>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    size: usize,
 }
 
 impl Pool {
-    pub(crate) fn new(threads: usize) -> Result<Self> {
-        let threads = threads.max(1);
+    pub(crate) fn new(size: usize) -> Result<Self> {
+        let size = size.max(1);
         // Who hands in tasks bounds them by waiting for their answers; the channel holds no more than that.
         let (tasks, waiting) = crossbeam_channel::unbounded::<Task>();
-        for _ in 0..threads {
+        let start = |_| {
             let waiting = waiting.clone();
-            #[expect(clippy::disallowed_methods, reason = "the pool's own threads; they end when it is dropped")]
-            std::thread::Builder::new()
-                .name("larder-store".into())
-                .spawn(move || waiting.iter().for_each(|task| task()))
-                .map_err(|error| {
-                    Error::new(ErrorKind::Failed, "start worker thread", "the system gave none").with_source(error)
-                })?;
-        }
-        Ok(Self { tasks, threads })
+            thread::start("larder-worker", move || waiting.iter().for_each(|task| task()))
+        };
+        let threads = (0..size).map(start).collect::<Result<_>>()?;
+        Ok(Self { tasks: Mutex::new(Some(tasks)), threads: Mutex::new(threads), size })
     }
 
     /// How many tasks of one caller are worth having under way.
     pub(crate) fn depth(&self) -> usize {
-        self.threads * 2
+        self.size * 2
     }
 
-    /// Does `task` on one of the threads; its result is to be taken from what is returned.
-    pub(crate) fn run<T: Send + 'static>(
-        &self,
-        task: impl FnOnce() -> T + Send + 'static,
-    ) -> crossbeam_channel::Receiver<T> {
+    /// Does `task` on one of the threads; its result is to be taken from what is returned, and never comes if the pool was
+    /// stopped or the task panicked.
+    pub(crate) fn run<T: Send + 'static>(&self, task: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
         let (sender, receiver) = crossbeam_channel::bounded(1);
-        let task = Box::new(move || {
+        let task: Task = Box::new(move || {
             // Whoever gave up waiting does not want it.
             let _ = sender.send(task());
         });
-        // The threads live as long as the pool, unless a task panicked; then the answer's channel says so.
-        let _ = self.tasks.send(task);
+        if let Some(tasks) = &*self.tasks.lock() {
+            let _ = tasks.send(task);
+        }
         receiver
+    }
+
+    /// Ends the threads once all that was handed in is done. Not to be called from one of them.
+    pub(crate) fn stop(&self) {
+        *self.tasks.lock() = None;
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            let _ = thread.join();
+        }
     }
 }
 
-/// What a task of the pool answers when it died.
+/// What it means when a task's answer never comes.
 pub(crate) fn lost() -> Error {
-    Error::new(ErrorKind::Failed, "process chunk", "a worker thread died").with_hint("this is a bug: report the log")
+    Error::new(ErrorKind::Unavailable, "process chunk", "the store is closed, or a worker thread died")
 }

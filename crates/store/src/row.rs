@@ -254,3 +254,6 @@ impl QuarantineRow {
         row.0.into()
     }
 }
+
+#[cfg(test)]
+mod tests;

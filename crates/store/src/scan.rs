@@ -137,3 +137,6 @@ pub(crate) fn read_trailer(file: &dyn DiskFile, length: u64) -> io::Result<Optio
     }
     Ok(Trailer::decode(&body).ok().map(|trailer| (offset, trailer)))
 }
+
+#[cfg(test)]
+mod tests;

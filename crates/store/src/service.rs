@@ -66,14 +66,15 @@ impl StoreService {
     ) -> Result<T> {
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(|_| closed())?;
         let store = self.store.clone();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place of this crate that crosses to blocking threads, bounded by a permit"
-        )]
-        let task = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let _permit = permit;
             work(&store)
-        });
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place of this crate that crosses, bounded by the permit"
+        )]
+        let task = tokio::task::spawn_blocking(work);
         task.await
             .map_err(|error| Error::new(ErrorKind::Failed, "use store", "the work was lost").with_source(error))?
     }

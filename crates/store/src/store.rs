@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use larder_base::{Clock, Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 
-use crate::checkpoint::{self, Checkpointer};
+use crate::checkpoint::Checkpointer;
 use crate::committer::{self, Queue};
 use crate::core::{Core, Health, Usage};
 use crate::disk::{Disk, FsDisk, OnDisk};
@@ -20,6 +20,7 @@ use crate::index::{Index, Table};
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::recover::{Recovery, recover};
+use crate::thread;
 use crate::transfer::Claims;
 
 /// What the file `format` says.
@@ -91,20 +92,15 @@ impl Store {
         let quarantined = core.index.count(Table::Quarantine)?;
         core.health.quarantined.store(quarantined, Ordering::Relaxed);
         let checkpointer = Arc::new(Checkpointer::default());
-        let failed = |error| {
-            Error::new(ErrorKind::Failed, "start store thread", "the system gave none")
-                .with_source(error as std::io::Error)
+        let checkpoints = {
+            let (core, checkpointer) = (Arc::clone(&core), Arc::clone(&checkpointer));
+            thread::start("larder-index", move || checkpointer.run(&core))?
         };
-        let checkpoints = checkpoint::spawn(&checkpointer, &core).map_err(failed)?;
         let commits = {
             let (core, checkpointer) = (Arc::clone(&core), Arc::clone(&checkpointer));
-            let run = move || committer::run(&core, &checkpointer, log);
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a thread of the store's own, ended and joined when the store is closed"
-            )]
-            std::thread::Builder::new().name("larder-commit".into()).spawn(run).map_err(failed)?
+            thread::start("larder-commit", move || committer::run(&core, &checkpointer, log))
         };
+        let commits = commits.inspect_err(|_| checkpointer.stop())?;
         let inner = Inner {
             core,
             checkpointer,
@@ -169,11 +165,12 @@ impl std::fmt::Debug for Store {
 impl Inner {
     /// Ends the threads; false when they were ended before.
     fn stop(&self) -> bool {
+        // In the order of who feeds whom: the workers, the committer, the checkpoints that the committer may wait for.
+        self.core.pool.stop();
         self.core.queue.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         let was_running = !threads.is_empty();
         let mut threads = threads.into_iter();
-        // The committer may wait for a checkpoint, so it ends first.
         if let Some(commits) = threads.next() {
             let _ = commits.join();
         }

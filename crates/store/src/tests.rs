@@ -1,10 +1,12 @@
 //! Tests of the whole store, over a real directory or a faulty disk.
 
 mod blobs;
+mod conformance;
 mod crash;
 mod damage;
 mod entries;
 mod evict;
+mod formats;
 mod reopen;
 pub(crate) mod support;
 mod transfer;

@@ -18,7 +18,7 @@ pub(super) async fn a_received_part_waits_and_shows_nothing(subject: Subject) {
 pub(super) async fn a_part_of_another_length_than_announced_is_invalid(subject: Subject) {
     let body = segment::body(&[noise(1, 3000)]);
     let length = body.len() as u64;
-    for announced in [0, 1, length - 1, length + 1, u64::MAX] {
+    for announced in [0, 1, length - 1, length + 1, length + 100_000] {
         let refused = subject.segments.receive(&part(1, 1), announced, in_pieces(&body, 1000)).await;
         assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Invalid), "{length} bytes as {announced}");
         no_part_waits(&subject).await;
