@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use larder_base::chunk::MIN_LEN;
+use larder_base::segment::{RECORD_HEADER_LEN, SEGMENT_HEADER};
 use larder_base::{Error, Result};
+use larder_door::ByteCount;
 use serde::Deserialize;
 
 /// The section `[door.ci]`; every key has a default.
@@ -10,11 +13,11 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The most bytes of all files of an entry, before compression.
-    pub(crate) max_entry_bytes: u64,
+    pub(crate) max_entry_bytes: ByteCount,
     /// The most bytes of a manifest: about a hundred for each file.
-    pub(crate) max_manifest_bytes: u64,
+    pub(crate) max_manifest_bytes: ByteCount,
     /// The most bytes of one part of an upload.
-    pub(crate) part_max_bytes: u64,
+    pub(crate) part_max_bytes: ByteCount,
     /// How long a signed URL is good.
     pub(crate) url_seconds: u64,
     /// How long an upload lives without a sign of life.
@@ -27,15 +30,12 @@ pub(crate) struct Settings {
     pub(crate) commit_parallel: usize,
 }
 
-const GIB: u64 = 1 << 30;
-const MIB: u64 = 1 << 20;
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            max_entry_bytes: 10 * GIB,
-            max_manifest_bytes: 64 * MIB,
-            part_max_bytes: 64 * MIB,
+            max_entry_bytes: ByteCount(10 << 30),
+            max_manifest_bytes: ByteCount(64 << 20),
+            part_max_bytes: ByteCount(64 << 20),
             url_seconds: 1800,
             upload_idle_seconds: 3600,
             upload_kept_seconds: 3600,
@@ -46,7 +46,7 @@ impl Default for Settings {
 }
 
 /// The least part that makes sense: room for the largest record.
-const PART_MIN_BYTES: u64 = 4 * MIB;
+const PART_MIN_BYTES: ByteCount = ByteCount(4 << 20);
 /// Bytes of a file in a manifest, at the very least: its hash alone has 64.
 const MANIFEST_BYTES_PER_FILE: u64 = 64;
 
@@ -84,26 +84,26 @@ impl Settings {
 
     /// The most files that a manifest has room for.
     pub(crate) fn max_files(&self) -> u64 {
-        self.max_manifest_bytes / MANIFEST_BYTES_PER_FILE
+        self.max_manifest_bytes.0 / MANIFEST_BYTES_PER_FILE
     }
 
     /// The most bytes that the parts of an upload may have together: its files, a manifest, and a header for each record
     /// and part.
     pub(crate) fn parts_max_bytes(&self, bytes: u64, files: u64) -> u64 {
-        let records = files + (bytes + self.max_manifest_bytes) / larder_base::chunk::MIN_LEN as u64 + 1;
-        let headers = records * larder_base::segment::RECORD_HEADER_LEN as u64;
-        bytes
-            + self.max_manifest_bytes
-            + headers
-            + self.part_count(bytes) * larder_base::segment::SEGMENT_HEADER.len() as u64
+        // Each file may end in a record that is short; all others have at least the least length of a chunk.
+        let content = bytes.saturating_add(self.max_manifest_bytes.0);
+        let records = files.saturating_add(content / MIN_LEN as u64).saturating_add(1);
+        let headers = records.saturating_mul(RECORD_HEADER_LEN as u64);
+        let part_headers = u64::from(self.parts_max(bytes)) * SEGMENT_HEADER.len() as u64;
+        content.saturating_add(headers).saturating_add(part_headers)
     }
 
     /// The highest number of a part. Parts need not be full: a client sends what it has.
     pub(crate) fn parts_max(&self, bytes: u64) -> u32 {
-        u32::try_from(self.part_count(bytes)).unwrap_or(u32::MAX)
-    }
-
-    fn part_count(&self, bytes: u64) -> u64 {
-        (bytes + self.max_manifest_bytes) / PART_MIN_BYTES + 64
+        let parts = bytes.saturating_add(self.max_manifest_bytes.0) / PART_MIN_BYTES.0 + 64;
+        u32::try_from(parts).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

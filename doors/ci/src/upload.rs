@@ -32,7 +32,7 @@ pub(crate) async fn begin(
     let key: Key = request.key.parse()?;
     let BeginRequest { bytes, files, replace, .. } = request;
     let settings = ci.settings();
-    if bytes > settings.max_entry_bytes {
+    if bytes > settings.max_entry_bytes.0 {
         let message = format!("{key} has {bytes} bytes; an entry may have {} here", settings.max_entry_bytes);
         return Err(Failure::too_large(message).with_hint("save less, or raise max_entry_bytes in [door.ci]"));
     }
@@ -44,7 +44,7 @@ pub(crate) async fn begin(
     let id = ci.uploads().register(&upload).await?;
     Ok(axum::Json(BeginAnswer {
         upload: id.to_string(),
-        part_max_bytes: settings.part_max_bytes,
+        part_max_bytes: settings.part_max_bytes.0,
         parts_max: settings.parts_max(bytes),
         parts_max_bytes: settings.parts_max_bytes(bytes, files),
         idle_ms: millis(settings.upload_idle()),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 use larder_base::ContentHash;
+use larder_door::ByteCount;
 use larder_testkit::content::noise;
 use larder_testkit::faulty::{Fault, Gate, Verb};
 use larder_testkit::segment::{self, Flaw};
@@ -303,8 +304,8 @@ async fn requests_that_contradict_themselves_are_refused_at_once() {
 #[tokio::test(start_paused = true)]
 async fn no_more_is_taken_than_was_announced_and_no_more_may_be_announced_than_the_cap() {
     let mut world = World::new();
-    world.settings.max_entry_bytes = 1000;
-    world.settings.max_manifest_bytes = 64 * 1024;
+    world.settings.max_entry_bytes = ByteCount(1000);
+    world.settings.max_manifest_bytes = ByteCount(64 * 1024);
     let server = world.start();
     let client = server.as_anyone();
     for begin in [json!({ "key": "k", "bytes": 1001, "files": 1 }), json!({ "key": "k", "bytes": 1, "files": 2000 })] {

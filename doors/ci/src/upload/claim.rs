@@ -26,7 +26,7 @@ impl Claim {
     pub(crate) fn parse(settings: &Settings, request: FinishRequest) -> Result<Self, Failure> {
         let FinishRequest { manifest, mut parts, content, files, bytes, wait_ms: _ } = request;
         let content = request::hash("content", &content)?.to_hex();
-        if manifest.size > settings.max_manifest_bytes {
+        if manifest.size > settings.max_manifest_bytes.0 {
             let message =
                 format!("the manifest has {} bytes; it may have {} here", manifest.size, settings.max_manifest_bytes);
             return Err(Failure::too_large(message).with_hint("save less, or raise max_manifest_bytes in [door.ci]"));

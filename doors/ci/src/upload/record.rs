@@ -142,8 +142,8 @@ impl Upload {
             return Err(Failure::invalid(format!("part {number} is not one of 1 to {parts_max}")));
         }
         let least = segment::SEGMENT_HEADER.len() as u64;
-        if !(least..=settings.part_max_bytes).contains(&length) {
-            let message = format!("a part has {least} to {} bytes, not {length}", settings.part_max_bytes);
+        if !(least..=settings.part_max_bytes.0).contains(&length) {
+            let message = format!("a part has {least} bytes to {}, not {length} bytes", settings.part_max_bytes);
             return Err(Failure::too_large(message));
         }
         let changed = parts.insert(number, length) != Some(length);
