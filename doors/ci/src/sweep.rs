@@ -13,7 +13,7 @@ use crate::upload::{Ended, Stage};
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_secs(60);
 /// Uploads that are read at once.
-const PAGE: usize = 256;
+pub(crate) const PAGE: usize = 256;
 
 /// The job that sweeps.
 pub(crate) struct Sweep {

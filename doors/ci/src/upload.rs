@@ -166,10 +166,9 @@ async fn wait_for_end(
     wait_ms: u64,
 ) -> Result<axum::Json<UploadStatus>, Failure> {
     let deadline = Instant::now() + Duration::from_millis(wait_ms.min(WAIT_MAX_MS));
+    // Watched from before the upload is read: an end in between is not slept through.
     let mut ended = ci.queue().ended();
     loop {
-        // Marked as seen before the upload is read: an end in between is then not slept through.
-        ended.mark_unchanged();
         let upload = ci.uploads().of(caller, id).await?.upload;
         let waits = matches!(upload.stage, Stage::Finishing(_));
         if !waits || !matches!(timeout_at(deadline, ended.changed()).await, Ok(Ok(()))) {

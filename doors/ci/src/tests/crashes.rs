@@ -143,6 +143,27 @@ async fn a_store_that_cannot_commit_for_long_fails_the_upload_with_its_reason() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_servers_that_commit_one_key_at_once_do_not_overwrite_each_other() {
+    let slow = World::new();
+    let quick = World { faults: Faults::none(), ..slow.clone() };
+    let gate = Gate::closed();
+    slow.faults.add(Verb::AdoptPart, .., Fault::Hold(gate.clone()));
+    let (slow, quick) = (slow.start_idle(), quick.start_idle());
+    slow.run_commits();
+    quick.run_commits();
+    let (late, early) = (Sample::of(&["late"]), Sample::of(&["early"]));
+    let upload = slow.as_anyone().upload("k", &late).await;
+    assert_eq!(slow.as_anyone().finish(&upload, late.finish(&[1], 0)).await["state"], "queued");
+    gate.arrivals(1).await;
+    assert_eq!(quick.as_anyone().save("k", &early).await["state"], "published");
+    gate.open();
+    let (_, end) = slow.as_anyone().get(&format!("uploads/{upload}?wait_ms={WAIT}")).await;
+    assert_eq!(end["state"], "refused", "{end}");
+    assert_eq!(end["existing"]["content"], early.summary.content.to_hex());
+    assert_eq!(slow.as_anyone().lookup("k", &[]).await["content"], early.summary.content.to_hex());
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_servers_on_one_tier_commit_an_upload_once() {
     let world = World::new();
     let (one, two) = (world.start_idle(), world.start_idle());

@@ -17,6 +17,7 @@ use larder_testkit::memory::Memory;
 use serde_json::Value;
 
 use super::sample::Sample;
+use crate::commit::Commits;
 use crate::settings::Settings;
 use crate::sweep::Sweep;
 use crate::{Ci, routes};
@@ -91,6 +92,11 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn run_jobs(&self) {
         crate::start(&self.ci, &self.jobs);
+    }
+
+    /// Commits what is finished here, and nothing that another server left.
+    pub(super) fn run_commits(&self) {
+        self.ci.queue().wake_with(self.jobs.start(Arc::new(Commits::new(self.ci.clone()))));
     }
 
     /// Ends it as kill -9 would, but for what it was writing at that moment: nothing of it goes on.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use larder_base::{PartName, UploadId};
+use larder_testkit::faulty::{Fault, Gate, Verb};
 use larder_testkit::segment;
 
 use super::sample::Sample;
@@ -53,6 +54,31 @@ async fn parts_without_an_upload_are_taken_away_and_an_upload_that_ended_is_forg
     server.sweep().await;
     assert_eq!(client.get(&format!("uploads/{upload}")).await.0, http::StatusCode::NOT_FOUND);
     assert_eq!(client.lookup("k", &[]).await["result"], "hit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_moves_to_the_front_of_the_listing_during_a_sweep_keeps_its_parts() {
+    let world = World::new();
+    let server = world.start_idle();
+    let client = server.as_anyone();
+    let sample = Sample::of(&["one"]);
+    let oldest = client.upload("oldest", &sample).await;
+    for number in 0..crate::sweep::PAGE {
+        world.clock.advance(Duration::from_millis(1));
+        client.begin(sample.begin(&format!("other {number}"))).await;
+    }
+    // Between the first page and the second, which it is no longer on.
+    let gate = Gate::closed();
+    let second = world.faults.calls(Verb::ListEntries) + 2;
+    world.faults.add(Verb::ListEntries, second..=second, Fault::Hold(gate.clone()));
+    tokio::join!(server.sweep(), async {
+        gate.arrivals(1).await;
+        world.clock.advance(Duration::from_millis(1));
+        client.part_url(&oldest, 2, 100).await;
+        gate.open();
+    });
+    let waiting = server.ci.cache().waiting_parts(None).await.unwrap();
+    assert_eq!(waiting, [PartName { upload: oldest.parse().unwrap(), number: 1 }]);
 }
 
 #[tokio::test(start_paused = true)]

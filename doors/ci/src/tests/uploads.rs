@@ -193,9 +193,32 @@ async fn a_part_may_be_sent_twice_and_in_another_length_the_second_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn parts_that_are_asked_for_at_once_do_not_forget_each_other() {
+    let world = World::new();
+    let server = world.start();
+    let client = server.as_anyone();
+    let sample = Sample::of(&["one", "two"]);
+    let upload = client.begin(sample.begin("k")).await;
+    let gate = Gate::closed();
+    let next = world.faults.calls(Verb::PutEntry) + 1;
+    world.faults.add(Verb::PutEntry, next..=next, Fault::Hold(gate.clone()));
+    let (chunks, first) = (sample.chunks(), async |number| client.part_url(&upload, number, 1000).await);
+    tokio::join!(first(1), async {
+        gate.arrivals(1).await;
+        client.send(&upload, 2, segment::body(&chunks[1..])).await;
+        gate.open();
+    });
+    client.send(&upload, 1, segment::body(&chunks[..1])).await;
+    let end = client.finish(&upload, sample.finish(&[1, 2], WAIT)).await;
+    assert_eq!(end["state"], "published", "{end}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_flaw_of_a_part_fails_the_upload_and_leaves_nothing_of_it_to_see() {
     for flaw in Flaw::ALL {
-        let server = World::new().start();
+        // Without a sweep, which would clear away what the commit should have.
+        let server = World::new().start_idle();
+        server.run_commits();
         let client = server.as_anyone();
         let sample = Sample::of(&["one", "two"]);
         let upload = client.begin(sample.begin("k")).await;
