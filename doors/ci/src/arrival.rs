@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::Ci;
 use crate::failure::describe;
+use crate::upload::Stage;
 
 /// Parts that are verified side by side.
 const AT_ONCE: usize = 2;
@@ -142,6 +143,9 @@ async fn adopt(ci: Ci, part: PartName) {
     let adopted = async {
         // An upload that has ended meanwhile has no use for its parts.
         let Some(kept) = ci.uploads().read(&part.upload).await? else { return Ok(None) };
+        if matches!(kept.upload.stage, Stage::Ended(_)) {
+            return Ok(None);
+        }
         ci.cache().adopt_part(&kept.upload.caller(), &part).await
     };
     match adopted.await {

@@ -75,6 +75,8 @@ impl Sweep {
     async fn forget_if_old(&self, id: &UploadId, ended: larder_base::Timestamp, swept: &mut Swept) -> Result<()> {
         if self.ci.cache().clock().now().since(ended) > self.ci.settings().upload_kept() {
             self.ci.uploads().remove(id).await?;
+            // An adoption that was under way when the upload ended may have noted something since.
+            self.ci.arrivals().forget(id);
             swept.forgotten += 1;
         }
         Ok(())
