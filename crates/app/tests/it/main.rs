@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod crash;
+mod http;
 mod save_restore;
 mod server;
 mod surface;
