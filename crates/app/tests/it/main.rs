@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
-mod clients;
 mod crash;
+mod http;
 mod rust_project;
 mod save_restore;
 mod server;
