@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use larder_base::{Clock, Error, ErrorKind, Namespace, Result};
 use larder_remote::ci::CiClient;
@@ -59,7 +60,7 @@ impl Context {
     /// # Errors
     /// When the server's address or the token is malformed.
     pub fn ci(&self) -> Result<CiClient> {
-        CiClient::new(self.http(), self.url()?, &self.namespace()?, self.token())
+        CiClient::new(self.http(Policy::default()), self.url()?, &self.namespace()?, self.token())
     }
 
     /// The client of the server's own pages.
@@ -67,7 +68,23 @@ impl Context {
     /// # Errors
     /// As [`Context::ci`].
     pub fn server(&self) -> Result<ServerClient> {
-        ServerClient::new(self.http(), self.url()?, self.token())
+        ServerClient::new(self.http(Policy::default()), self.url()?, self.token())
+    }
+
+    /// The server, for a helper that a client tool waits for with each of its steps: a second try mends a connection that
+    /// broke, and nothing waits for a server that is away.
+    ///
+    /// # Errors
+    /// As [`Context::ci`].
+    pub fn server_of_helper(&self) -> Result<ServerClient> {
+        let policy = Policy {
+            tries: 2,
+            total: Duration::from_secs(2),
+            idle: Duration::from_secs(5),
+            connect: Duration::from_secs(1),
+            first_pause: Duration::from_millis(20),
+        };
+        ServerClient::new(self.http(policy), self.url()?, self.token())
     }
 
     /// The present moment.
@@ -111,11 +128,11 @@ impl Context {
         self.global.token.as_deref().filter(|token| !token.is_empty())
     }
 
-    fn http(&self) -> HttpClient {
+    fn http(&self, policy: Policy) -> HttpClient {
         let mut seed = [0; 8];
         // The seed only spreads the pauses between tries.
         let _ = getrandom::fill(&mut seed);
-        HttpClient::new(Policy::default(), u64::from_le_bytes(seed))
+        HttpClient::new(policy, u64::from_le_bytes(seed))
     }
 }
 

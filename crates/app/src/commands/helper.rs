@@ -36,7 +36,7 @@ pub fn run(context: &Context, mut arguments: Vec<String>) -> Result<Exit> {
 
 /// Runs a helper.
 pub fn run_helper(context: &Context, helper: &Helper, arguments: Vec<String>) -> Result<Exit> {
-    let client = context.server()?;
+    let client = context.server_of_helper()?;
     let exchange: Exchange = Arc::new(move |request| {
         let client = client.clone();
         Box::pin(async move { client.exchange(request, Duration::ZERO).await })

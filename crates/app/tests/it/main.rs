@@ -6,6 +6,7 @@
 
 mod clients;
 mod crash;
+mod http;
 mod rust_project;
 mod save_restore;
 mod server;
