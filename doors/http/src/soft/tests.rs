@@ -102,6 +102,31 @@ fn plain_http_is_always_told_the_truth() {
     }
 }
 
+/// The row as the user's page has it.
+fn row_for_users((client, verb, answers): Row) -> String {
+    let verb = match verb {
+        Verb::Read => "GET, HEAD",
+        Verb::Write => "PUT",
+        Verb::Remove => "DELETE",
+    };
+    let answers = answers.map(|answer| match answer {
+        Answer::Honest(StatusCode::FORBIDDEN) => "refused".to_owned(),
+        Answer::Honest(status) => status.as_str().to_owned(),
+        Answer::Miss => "miss".to_owned(),
+        Answer::Dropped => "dropped".to_owned(),
+    });
+    format!("| {} | {verb} | {} |", client.as_str(), answers.join(" | "))
+}
+
+#[test]
+fn the_user_s_page_has_this_table() {
+    let page = include_str!("../../README.md");
+    for row in TABLE.into_iter().filter(|row| (row.0, row.1) != (Client::Bazel, Verb::Remove)) {
+        let row = row_for_users(row);
+        assert!(page.contains(&row), "doors/http/README.md lacks the row {row}");
+    }
+}
+
 #[test]
 fn each_client_and_verb_has_one_row() {
     for client in [Client::Ccache, Client::Bazel, Client::Kv] {
