@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::ByteSize;
 
+/// The server that is meant when none is named.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7979";
+
 /// One cache for every build.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, about, arg_required_else_help = true, max_term_width = 100, after_help = crate::exit::Exit::help())]
@@ -22,7 +25,7 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The server.
-    #[arg(long, global = true, env = "LARDER_URL", value_name = "URL", default_value = "http://127.0.0.1:7979")]
+    #[arg(long, global = true, env = "LARDER_URL", value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
     /// The project whose cache it is [default: from the git remote, else the folder's name].
     #[arg(long, short = 'n', global = true, env = "LARDER_NAMESPACE", value_name = "NAME")]

@@ -15,29 +15,56 @@ mod transfer;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use larder_base::Result;
+use larder_base::{Error, ErrorKind, Result};
+use serde_json::json;
 
 use crate::cli::{Cli, Command};
 use crate::context::{Context, explain};
 use crate::exit::Exit;
+use crate::report::{Outcome, Report};
+use crate::terminal::{out, say};
 
 /// Runs a command.
 pub fn run(cli: Cli, environment: BTreeMap<String, String>) -> Exit {
-    let strict = cli.global.strict;
-    let ended = match cli.command {
+    let (strict, json) = (cli.global.strict, cli.global.json);
+    let key = key_of(&cli.command);
+    let command = match cli.command {
         // A server that cannot run, and a check that cannot check, say so whatever the flags.
         Command::Serve(options) => return always(serve::run(&options, &environment)),
-        Command::Fsck(options) => return always(fsck::run(&options, cli.global.json, &environment)),
+        Command::Fsck(options) => return always(fsck::run(&options, json, &environment)),
         Command::Completions { shell } => return always(docs::completions(shell)),
         Command::Man { directory } => return always(docs::man(&directory)),
         Command::GenerateDocs { directory } => return always(docs::generate(&directory)),
-        command => Context::new(cli.global, environment).and_then(|context| with_server(&context, command)),
+        command => command,
     };
+    // A defect of ours is a fault like any other: it fails no build.
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        Context::new(cli.global, environment).and_then(|context| with_server(&context, command))
+    }))
+    .unwrap_or_else(|_| Err(Error::new(ErrorKind::Failed, "run command", "larder has a defect; please report it")));
     ended.unwrap_or_else(|error| {
-        eprintln!("larder: {}", explain(&error));
+        match (json, key) {
+            (false, _) => say!("{}", explain(&error)),
+            (true, Some(key)) => {
+                let report = Report::new(Outcome::Failed, key).because(explain(&error));
+                out!("{}", serde_json::to_string(&report).unwrap_or_default());
+            }
+            (true, None) => out!("{}", json!({"error": {"kind": error.kind().as_str(), "message": explain(&error)}})),
+        }
         if strict { Exit::Fault } else { Exit::Success }
     })
+}
+
+/// The key of a command whose `--json` is a report.
+fn key_of(command: &Command) -> Option<String> {
+    match command {
+        Command::Save(options) => Some(options.key.clone()),
+        Command::Restore(options) => Some(options.key.clone()),
+        Command::Rust { .. } => Some("rust".into()),
+        _ => None,
+    }
 }
 
 fn with_server(context: &Context, command: Command) -> Result<Exit> {
@@ -66,7 +93,7 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
 
 fn always(ended: Result<Exit>) -> Exit {
     ended.unwrap_or_else(|error| {
-        eprintln!("larder: {}", explain(&error));
+        say!("{}", explain(&error));
         Exit::Fault
     })
 }

@@ -13,8 +13,8 @@ use larder_base::{Error, Result};
 use serde::Deserialize;
 
 pub use credentials::CredentialSection;
-pub use layers::Layers;
-pub use settings::SETTINGS;
+pub use layers::{Layers, misspelt};
+pub use settings::{SETTINGS, Setting};
 pub use units::{ByteSize, Span};
 
 /// The whole configuration of `larder serve`. Every key has a default; [`SETTINGS`] documents each.

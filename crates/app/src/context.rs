@@ -13,6 +13,7 @@ use crate::cli::Global;
 use crate::clock::SystemClock;
 use crate::namespace::namespace_of;
 use crate::report::{Outcome, Report};
+use crate::terminal::{out, say};
 
 /// The surroundings of a command, read once.
 pub struct Context {
@@ -52,7 +53,9 @@ impl Context {
     /// # Errors
     /// When the one that was asked for is none.
     pub fn namespace(&self) -> Result<Namespace> {
-        namespace_of(self.global.namespace.as_deref(), &self.directory)
+        // An empty variable, as a pipeline leaves where nothing was set, asks for nothing.
+        let asked = self.global.namespace.as_deref().filter(|name| !name.is_empty());
+        namespace_of(asked, &self.directory)
     }
 
     /// The client of the ci door.
@@ -109,19 +112,22 @@ impl Context {
     /// Prints a report: a line, or with `--json` an object.
     pub fn print(&self, report: &Report) {
         if self.global.json {
-            println!("{}", serde_json::to_string(report).expect("a report has no maps with keys that JSON lacks"));
+            out!("{}", serde_json::to_string(report).expect("a report has no maps with keys that JSON lacks"));
             return;
         }
         for warning in &report.warnings {
-            eprintln!("larder: left out {warning}");
+            say!("left out {warning}");
         }
         if !self.global.quiet || report.result == Outcome::Failed {
-            eprintln!("larder: {}", report.line());
+            say!("{}", report.line());
         }
     }
 
     fn url(&self) -> Result<ServerUrl> {
-        self.global.url.parse()
+        match self.global.url.as_str() {
+            "" => crate::cli::DEFAULT_URL.parse(),
+            url => url.parse(),
+        }
     }
 
     fn token(&self) -> Option<&str> {

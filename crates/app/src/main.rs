@@ -19,6 +19,7 @@ mod report;
 mod rust;
 mod secret;
 mod server;
+mod terminal;
 mod time;
 
 use std::collections::BTreeMap;

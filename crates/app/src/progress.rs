@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::ByteSize;
+use crate::terminal::say;
 
 /// How often a plain line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -89,6 +90,6 @@ fn write_lines(verb: &'static str, stop: &AtomicBool, read: &dyn Fn() -> Progres
         next += LINE_EVERY;
         let now = read();
         let total = if now.total > 0 { format!(" of {}", ByteSize(now.total)) } else { String::new() };
-        eprintln!("larder: {verb}: {}{total}, {} files, {} s", ByteSize(now.done), now.files, elapsed.as_secs());
+        say!("{verb}: {}{total}, {} files, {} s", ByteSize(now.done), now.files, elapsed.as_secs());
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::context::{Context, explain};
 use crate::exit::Exit;
+use crate::terminal::out;
 
 /// How many round trips are timed.
 const PINGS: u32 = 5;
@@ -31,10 +32,10 @@ pub fn run(context: &Context) -> Result<Exit> {
             .iter()
             .map(|finding| json!({"what": finding.what, "good": finding.good, "text": finding.text}))
             .collect();
-        println!("{}", json!({"good": good, "findings": list}));
+        out!("{}", json!({"good": good, "findings": list}));
     } else {
         for Finding { what, good, text } in &findings {
-            println!("{}  {what}: {text}", if *good { "ok   " } else { "wrong" });
+            out!("{}  {what}: {text}", if *good { "ok   " } else { "wrong" });
         }
     }
     Ok(if good { Exit::Success } else { Exit::Found })

@@ -9,6 +9,7 @@ use crate::cli;
 use crate::config::ByteSize;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::terminal::{out, say};
 use crate::time::ago;
 
 /// Lists entries.
@@ -16,14 +17,14 @@ pub fn list(context: &Context, options: &cli::List) -> Result<Exit> {
     let filter = EntryFilter { prefix: options.prefix.clone(), scope: scope(options.scope.as_deref())? };
     let entries = context.runtime.block_on(all_pages(&context.ci()?, &filter, options.limit))?;
     if context.global.json {
-        println!("{}", json!({ "entries": entries }));
+        out!("{}", json!({ "entries": entries }));
         return Ok(Exit::Success);
     }
     for entry in &entries {
-        println!("{}", line(context, entry));
+        out!("{}", line(context, entry));
     }
     if entries.is_empty() && !context.global.quiet {
-        eprintln!("larder: nothing is saved in namespace {} under that prefix", context.namespace()?);
+        say!("nothing is saved in namespace {} under that prefix", context.namespace()?);
     }
     Ok(Exit::Success)
 }
@@ -49,7 +50,7 @@ pub fn show(context: &Context, options: &cli::Show) -> Result<Exit> {
     let key: Key = options.key.parse()?;
     let found = context.runtime.block_on(context.ci()?.show(&key))?;
     match (found, context.global.json) {
-        (Some(found), true) => println!(
+        (Some(found), true) => out!(
             "{}",
             json!({
                 "key": found.key.as_str(), "scope": found.scope.to_string(), "content": found.content.to_hex(),
@@ -58,15 +59,15 @@ pub fn show(context: &Context, options: &cli::Show) -> Result<Exit> {
             })
         ),
         (Some(found), false) => {
-            println!("key      {}", found.key);
-            println!("scope    {}", found.scope);
-            println!("files    {}", found.files);
-            println!("size     {}", ByteSize(found.bytes));
-            println!("saved    {} by {}", ago(context.now(), found.created), found.writer);
-            println!("content  {}", found.content);
+            out!("key      {}", found.key);
+            out!("scope    {}", found.scope);
+            out!("files    {}", found.files);
+            out!("size     {}", ByteSize(found.bytes));
+            out!("saved    {} by {}", ago(context.now(), found.created), found.writer);
+            out!("content  {}", found.content);
         }
-        (None, true) => println!("{}", json!(null)),
-        (None, false) => eprintln!("larder: nothing is saved under {key}; `larder explain {key}` says what is near"),
+        (None, true) => out!("{}", json!(null)),
+        (None, false) => say!("nothing is saved under {key}; `larder explain {key}` says what is near"),
     }
     Ok(Exit::Success)
 }
@@ -82,15 +83,15 @@ pub fn purge(context: &Context, options: &cli::Purge) -> Result<Exit> {
         context.runtime.block_on(client.purge(&options.key.parse()?, scope.as_ref(), options.dry_run))?
     };
     if context.global.json {
-        println!("{}", json!(removed));
+        out!("{}", json!(removed));
         return Ok(Exit::Success);
     }
     let verb = if removed.dry_run { "would remove" } else { "removed" };
     for entry in &removed.entries {
-        println!("{verb} {}", line(context, entry));
+        out!("{verb} {}", line(context, entry));
     }
     if !context.global.quiet {
-        eprintln!("larder: {verb} {} entries; their space is freed as segments are evicted", removed.entries.len());
+        say!("{verb} {} entries; their space is freed as segments are evicted", removed.entries.len());
     }
     Ok(Exit::Success)
 }
@@ -113,9 +114,9 @@ pub fn explain(context: &Context, options: &cli::Explain) -> Result<Exit> {
     let key: Key = options.key.parse()?;
     let answer = context.runtime.block_on(context.ci()?.explain(&key, &options.fallback))?;
     if context.global.json {
-        println!("{}", json!(answer));
+        out!("{}", json!(answer));
     } else {
-        print!("{}", explanation(context, &answer));
+        out!("{}", explanation(context, &answer).trim_end());
     }
     Ok(Exit::Success)
 }

@@ -11,8 +11,31 @@ use larder_remote::ci::{CiClient, Found};
 
 /// Runs that are fetched at once.
 const AT_ONCE: usize = 4;
+/// Chunks that are located at once: few enough that their URLs are used long before they expire.
+const BATCH: usize = 1024;
 /// The most bytes of a manifest.
 const MANIFEST_MAX_BYTES: u64 = 1 << 30;
+
+/// How often chunks are asked for in vain before they count as lost: what was damaged on the way, or moved on the server
+/// meanwhile, comes with another round.
+const VAIN_ROUNDS: u32 = 3;
+
+/// Repeats `round`, which fetches what is needed and gives what is still needed, until nothing is or nothing more comes.
+///
+/// # Errors
+/// `round`'s.
+pub fn until_settled(
+    mut needed: Vec<ContentHash>,
+    mut round: impl FnMut(&[ContentHash]) -> Result<Vec<ContentHash>>,
+) -> Result<Vec<ContentHash>> {
+    let mut vain = 0;
+    while !needed.is_empty() && vain < VAIN_ROUNDS {
+        let left = round(&needed)?;
+        vain = if left.len() < needed.len() { 0 } else { vain + 1 };
+        needed = left;
+    }
+    Ok(needed)
+}
 
 /// A record as it came.
 pub struct Fetched {
@@ -33,7 +56,7 @@ pub async fn fetch(
     moved: &AtomicU64,
     take: impl Fn(Fetched) -> Result<()>,
 ) -> Result<()> {
-    for batch in chunks.chunks(larder_proto::ci::HASHES_MAX) {
+    for batch in chunks.chunks(BATCH) {
         let runs = client.locate(batch).await?.runs;
         stream::iter(runs).map(Ok).try_for_each_concurrent(AT_ONCE, |run| fetch_run(client, run, moved, &take)).await?;
     }
@@ -53,8 +76,13 @@ async fn fetch_run(
         let piece = piece?;
         moved.fetch_add(piece.len() as u64, Ordering::Relaxed);
         ahead.extend_from_slice(&piece);
-        while let Some(record) = next_record(&mut ahead)? {
-            take(record)?;
+        loop {
+            match next_record(&mut ahead) {
+                Ok(Some(record)) => take(record)?,
+                Ok(None) => break,
+                // Nothing tells where the next record begins; what is behind is fetched again as runs of its own.
+                Err(_) => return Ok(()),
+            }
         }
     }
     Ok(())

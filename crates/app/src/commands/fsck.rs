@@ -12,6 +12,7 @@ use crate::clock::SystemClock;
 use crate::compose::data_directory;
 use crate::config::ByteSize;
 use crate::exit::Exit;
+use crate::terminal::out;
 
 /// Runs the command.
 pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, String>) -> Result<Exit> {
@@ -21,9 +22,9 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
         // A quota is for a server that writes; a rebuild drops nothing.
         let recovery = fsck::rebuild(Options::new(&data, u64::MAX), Arc::new(SystemClock))?;
         if as_json {
-            println!("{}", json!({"records": recovery.replayed_records, "damaged": recovery.damaged_records}));
+            out!("{}", json!({"records": recovery.replayed_records, "damaged": recovery.damaged_records}));
         } else {
-            println!(
+            out!(
                 "{}: the index is new: {} records read, {} damaged and left out",
                 data.display(),
                 recovery.replayed_records,
@@ -34,7 +35,7 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
     }
     let report = fsck::check(&data)?;
     if as_json {
-        println!(
+        out!(
             "{}",
             json!({
                 "sound": report.is_sound(), "segments": report.segments, "records": report.records,
@@ -44,13 +45,13 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
         );
     } else {
         for problem in &report.problems {
-            println!("{problem}");
+            out!("{problem}");
         }
         let (segments, records, bytes) = (report.segments, report.records, ByteSize(report.bytes));
-        println!("{}: {segments} segments, {records} records, {bytes} read", data.display());
+        out!("{}: {segments} segments, {records} records, {bytes} read", data.display());
         match (report.bad_records, report.dangling_rows) {
-            (0, 0) => println!("sound"),
-            (bad, rows) => println!(
+            (0, 0) => out!("sound"),
+            (bad, rows) => out!(
                 "{bad} bad records and {rows} rows without one; each is answered as absent. \
                  `larder fsck --rebuild` makes an index without them"
             ),

@@ -9,6 +9,7 @@ use larder_door::{Exchange, Helper, HelperContext};
 use crate::context::Context;
 use crate::doors::DOORS;
 use crate::exit::Exit;
+use crate::terminal::say;
 
 /// All helpers of all doors.
 pub fn helpers() -> impl Iterator<Item = &'static Helper> {
@@ -25,8 +26,8 @@ pub fn run(context: &Context, mut arguments: Vec<String>) -> Result<Exit> {
     let name = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
     let Some(helper) = helpers().find(|helper| helper.name == name) else {
         let known: Vec<&str> = helpers().map(|helper| helper.name).collect();
-        eprintln!(
-            "error: unrecognized subcommand '{name}'; see `larder --help` (helpers of doors: {})",
+        crate::terminal::say!(
+            "unrecognized subcommand '{name}'; see `larder --help` (helpers of doors: {})",
             known.join(", ")
         );
         return Ok(Exit::Usage);
@@ -51,7 +52,7 @@ pub fn run_helper(context: &Context, helper: &Helper, arguments: Vec<String>) ->
         Ok(()) => Ok(Exit::Success),
         // The tool that started it must know that it does not run; it goes on without a cache.
         Err(error) => {
-            eprintln!("larder: {}", crate::context::explain(&error));
+            say!("{}", crate::context::explain(&error));
             Ok(Exit::Fault)
         }
     }
@@ -60,7 +61,7 @@ pub fn run_helper(context: &Context, helper: &Helper, arguments: Vec<String>) ->
 /// A helper by another program's name takes its own arguments and none of ours.
 pub fn run_program(helper: &Helper, context: Result<Context, Error>, arguments: Vec<String>) -> Exit {
     context.and_then(|context| run_helper(&context, helper, arguments)).unwrap_or_else(|error| {
-        eprintln!("larder: {}", crate::context::explain(&error));
+        say!("{}", crate::context::explain(&error));
         Exit::Fault
     })
 }

@@ -12,7 +12,7 @@ use larder_tree::{Comparison, Materialiser, Plan, PlanLimits, Progress, Restored
 
 use crate::cli;
 use crate::clock::SystemClock;
-use crate::commands::fetch::{Fetched, fetch, fetch_manifest};
+use crate::commands::fetch::{Fetched, fetch, fetch_manifest, until_settled};
 use crate::commands::save::{WORK, finish, threads};
 use crate::commands::transfer::{load_memory, store_memory};
 use crate::config::ByteSize;
@@ -20,12 +20,10 @@ use crate::context::{Context, explain};
 use crate::exit::Exit;
 use crate::progress::{Progress as Shown, ProgressDisplay};
 use crate::report::{Outcome, Report};
+use crate::terminal::say;
 
 /// Records that wait between the network and the threads that write files: at most as many bytes as chunks have.
 const RECORDS_AHEAD: usize = 24;
-/// How often chunks are asked for: what was damaged on the way or moved on the server meanwhile is fetched again.
-const ROUNDS: u32 = 3;
-
 /// Where a root of a saved tree goes.
 pub struct Place {
     /// Which root.
@@ -103,7 +101,7 @@ impl Restoring<'_> {
             limits.bytes = most.0;
         }
         let plan = Plan::read(manifest, &limits)?;
-        (report.files, report.bytes) = (plan.files(), plan.bytes());
+        (report.files, report.bytes) = (found.files, found.bytes);
         report.took("plan", start.elapsed());
         let start = Instant::now();
         let comparison = Comparison::of(plan, self.targets()?, &SystemClock, threads(), &progress)?;
@@ -116,8 +114,13 @@ impl Restoring<'_> {
         report.took("write", start.elapsed());
         report.transferred_bytes = moved.load(Ordering::Relaxed);
         self.remember(&restored);
-        fetched?;
-        settle(&restored, report)
+        let settled = settle(&restored, report);
+        // Whatever broke it off, the tree is now a mixture: that is a fault, and never "nothing was done".
+        fetched.map_err(|error| {
+            let message = format!("it broke off; {} files are not as they were saved", report.warnings.len());
+            Error::new(ErrorKind::Failed, "restore", message).with_source(error)
+        })?;
+        settled
     }
 
     fn targets(&self) -> Result<Vec<Target>> {
@@ -132,19 +135,14 @@ impl Restoring<'_> {
         self.places.iter().map(target).collect()
     }
 
-    /// Fetches until nothing is needed any more: a damaged or vanished record is asked for again.
+    /// Fetches until nothing is needed any more.
     fn fetch_all(&self, materialiser: &Materialiser<'_>, moved: &AtomicU64) -> Result<()> {
-        let mut needed: Vec<ContentHash> = materialiser.needed().iter().map(|chunk| chunk.hash).collect();
-        for _ in 0..ROUNDS {
-            if needed.is_empty() {
-                return Ok(());
-            }
-            needed = self.fetch_once(materialiser, &needed, moved)?;
-        }
-        if needed.is_empty() {
+        let needed = materialiser.needed().iter().map(|chunk| chunk.hash).collect();
+        let lost = until_settled(needed, |needed| self.fetch_once(materialiser, needed, moved))?;
+        if lost.is_empty() {
             return Ok(());
         }
-        let what = format!("{} chunks are damaged or gone on the server", needed.len());
+        let what = format!("{} chunks are damaged or gone on the server", lost.len());
         Err(Error::new(ErrorKind::Corrupt, "restore", what)
             .with_hint("purge the entry with `larder purge` and save it again"))
     }
@@ -177,11 +175,7 @@ impl Restoring<'_> {
             }
             fetched
         });
-        match fetched {
-            // A damaged record ends its run; the rest of it is asked for again.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {}
-            other => other?,
-        }
+        fetched?;
         let left = left.into_inner();
         Ok(needed.iter().filter(|hash| left.contains(*hash)).copied().collect())
     }
@@ -206,7 +200,7 @@ fn write_all(
             Ok(_) => {
                 left.lock().remove(&record.header.hash);
             }
-            Err(error) if error.kind() == ErrorKind::Corrupt => eprintln!("larder: {}", explain(&error)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => say!("{}", explain(&error)),
             Err(error) => return Err(error),
         }
     }

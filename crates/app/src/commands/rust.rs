@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::report::{Outcome, Report};
 use crate::rust;
 use crate::rust::project::{Project, Selection, run_process, system_release};
+use crate::terminal::{out, say};
 
 /// The root of what cargo built.
 const BUILD: &str = "build";
@@ -24,7 +25,7 @@ pub fn run(context: &Context, command: &RustCommand) -> Result<Exit> {
             let plan = rust::plan(&described(context, project)?, &run_process)?;
             if !context.global.quiet {
                 for warning in &plan.warnings {
-                    eprintln!("larder: {warning}");
+                    say!("{warning}");
                 }
             }
             if let Some(reason) = plan.nothing_to_save() {
@@ -52,7 +53,7 @@ pub fn run(context: &Context, command: &RustCommand) -> Result<Exit> {
         RustCommand::Key { project } => {
             let identity = rust::identify(&described(context, project)?, &run_process)?;
             if context.global.json {
-                println!(
+                out!(
                     "{}",
                     json!({
                         "key": identity.key.as_str(), "fallbacks": identity.fallbacks, "settings": identity.settings,
@@ -61,12 +62,12 @@ pub fn run(context: &Context, command: &RustCommand) -> Result<Exit> {
                 );
                 return Ok(Exit::Success);
             }
-            println!("{}", identity.key);
+            out!("{}", identity.key);
             for fallback in &identity.fallbacks {
-                println!("  else the newest that begins with {fallback}");
+                out!("  else the newest that begins with {fallback}");
             }
             for (name, value) in &identity.settings {
-                println!("  {name}: {value}");
+                out!("  {name}: {value}");
             }
             Ok(Exit::Success)
         }

@@ -110,7 +110,7 @@ impl Saving<'_> {
             return Ok(Outcome::Skipped);
         }
         if let Some(existing) = self.existing()?
-            && Self::is_saved(&survey, &existing, report)?
+            && self.is_saved(&survey, &existing, report)?
         {
             return Ok(Outcome::Unchanged);
         }
@@ -133,11 +133,17 @@ impl Saving<'_> {
 
     /// Whether what is saved holds the same; only asked when no file has to be read for the answer. Whether something else
     /// may be saved under the key is the server's to say: it may be of another scope than the one that is written.
-    fn is_saved(survey: &Survey, existing: &Found, report: &mut Report) -> Result<bool> {
+    fn is_saved(&self, survey: &Survey, existing: &Found, report: &mut Report) -> Result<bool> {
         let Some(manifest) = survey.manifest() else { return Ok(false) };
         let summary = summary_of(&manifest)?;
         (report.files, report.bytes) = (summary.files, summary.bytes);
-        Ok(existing.content == summary.content)
+        // A replacement brings the new times of files, so only the very same list of files is no change.
+        let same = if self.replace {
+            existing.manifest.digest == manifest.digest
+        } else {
+            existing.content == summary.content
+        };
+        Ok(same)
     }
 
     fn upload(&self, survey: Survey, roots: &[PathBuf], progress: &Progress, report: &mut Report) -> Result<Outcome> {
@@ -194,10 +200,15 @@ impl Saving<'_> {
                 "publish",
                 status.reason.clone().unwrap_or_else(|| "the server gave no reason".into()),
             )),
-            _ => {
+            UploadState::Queued => {
                 report.reason = Some("everything is sent; the server is still checking it".into());
                 Ok(Outcome::Saved)
             }
+            UploadState::Aborted | UploadState::Open => Err(Error::new(
+                ErrorKind::Failed,
+                "publish",
+                format!("the upload was {}: it took too long, or another process gave it up", status.state.as_str()),
+            )),
         }
     }
 

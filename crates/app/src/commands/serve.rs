@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli;
 use crate::compose::{compose, data_directory};
-use crate::config::{Config, Layers, LogFormat, LogSection};
+use crate::config::{Config, Layers, LogFormat, LogSection, misspelt};
 use crate::doors::DOORS;
 use crate::exit::Exit;
 use crate::server::{Listener, ServerLimits};
@@ -24,6 +24,9 @@ pub fn run(options: &cli::Serve, environment: &BTreeMap<String, String>) -> Resu
     let config = configuration(options, environment)?;
     config.check()?;
     log_to_standard_error(&config.log)?;
+    for slip in misspelt(environment) {
+        warn!("{slip}");
+    }
     let data = data_directory(config.data.as_deref(), environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -67,7 +70,8 @@ async fn told_to_stop() {
 /// [`ErrorKind::Invalid`], naming the key and where it came from.
 pub fn configuration(options: &cli::Serve, environment: &BTreeMap<String, String>) -> Result<Config> {
     let mut layers = Layers::new();
-    if let Some((path, text)) = file(options.config.as_deref(), environment)? {
+    let asked = options.config.as_deref().filter(|path| !path.as_os_str().is_empty());
+    if let Some((path, text)) = file(asked, environment)? {
         layers.file(&path.display().to_string(), &text)?;
     }
     let doors: Vec<&str> = DOORS.iter().map(|door| door.name).collect();

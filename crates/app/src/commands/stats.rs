@@ -7,14 +7,15 @@ use crate::cli;
 use crate::config::ByteSize;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::terminal::out;
 
 /// Shows what the server holds and how it is used.
 pub fn stats(context: &Context) -> Result<Exit> {
     let status = context.runtime.block_on(context.server()?.status())?;
     if context.global.json {
-        println!("{status}");
+        out!("{status}");
     } else {
-        print!("{}", table(&status));
+        out!("{}", table(&status).trim_end());
     }
     Ok(Exit::Success)
 }
@@ -24,9 +25,9 @@ pub fn gc(context: &Context, options: &cli::Gc) -> Result<Exit> {
     let quota = options.quota.map(|quota| quota.0);
     let done = context.runtime.block_on(context.server()?.collect_garbage(quota))?;
     if context.global.json {
-        println!("{done}");
+        out!("{done}");
     } else {
-        print!("{}", table(&done));
+        out!("{}", table(&done).trim_end());
     }
     Ok(Exit::Success)
 }

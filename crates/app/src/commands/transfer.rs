@@ -9,6 +9,7 @@ use larder_tree::{Memory, Segment, Sink};
 use tokio::runtime::Handle;
 
 use crate::context::Context;
+use crate::terminal::say;
 
 /// The server's end of a save's pipeline. The pipeline has threads of its own, which wait here for the calls they make.
 pub struct UploadSink {
@@ -82,6 +83,6 @@ pub fn store_memory(context: &Context, root: &Path, memory: &Memory) {
     if let Err(error) = stored
         && !context.global.quiet
     {
-        eprintln!("larder: the next save will read every file again: {}", crate::context::explain(&error));
+        say!("the next save will read every file again: {}", crate::context::explain(&error));
     }
 }

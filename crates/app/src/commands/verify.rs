@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::fetch::{fetch, fetch_manifest};
+use crate::commands::fetch::{fetch, fetch_manifest, until_settled};
 use crate::config::ByteSize;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::terminal::{out, say};
 
 /// Runs the command.
 pub fn run(context: &Context, options: &cli::Show) -> Result<Exit> {
@@ -25,9 +26,9 @@ pub fn run(context: &Context, options: &cli::Show) -> Result<Exit> {
         Lookup::Hit(found) => found,
         Lookup::Miss(reason) => {
             if context.global.json {
-                println!("{}", json!({"key": key.as_str(), "good": false, "reason": reason}));
+                out!("{}", json!({"key": key.as_str(), "good": false, "reason": reason}));
             } else {
-                eprintln!("larder: nothing is saved under {key} ({reason})");
+                say!("nothing is saved under {key} ({reason})");
             }
             return Ok(Exit::Success);
         }
@@ -36,25 +37,28 @@ pub fn run(context: &Context, options: &cli::Show) -> Result<Exit> {
     let manifest = runtime.block_on(fetch_manifest(&client, &found, &moved))?;
     let plan = Plan::read(manifest, &PlanLimits::default())?;
     let chunks: Vec<ContentHash> = plan.chunks().iter().map(|chunk| chunk.hash).collect();
-    let left = Mutex::new(chunks.iter().copied().collect::<HashSet<_>>());
-    runtime.block_on(fetch(&client, &chunks, &moved, |record| {
-        // A bad chunk stays among those that are left; the others are still looked at.
-        if record.header.open_chunk(&record.body).is_ok() {
-            left.lock().remove(&record.header.hash);
-        }
-        Ok(())
-    }))?;
-    let bad = left.into_inner().len();
-    let (files, moved) = (plan.files(), moved.load(Ordering::Relaxed));
+    let bad = until_settled(chunks.clone(), |needed| {
+        let left = Mutex::new(needed.iter().copied().collect::<HashSet<_>>());
+        runtime.block_on(fetch(&client, needed, &moved, |record| {
+            // A bad chunk stays among those that are left; the others are still looked at.
+            if record.header.open_chunk(&record.body).is_ok() {
+                left.lock().remove(&record.header.hash);
+            }
+            Ok(())
+        }))?;
+        Ok(left.into_inner().into_iter().collect())
+    })?
+    .len();
+    let (files, moved) = (found.files, moved.load(Ordering::Relaxed));
     if context.global.json {
-        println!(
+        out!(
             "{}",
             json!({"key": key.as_str(), "good": bad == 0, "files": files, "chunks": chunks.len(), "bad_chunks": bad})
         );
     } else if bad == 0 {
-        println!("{key} is good: {files} files, {} chunks, {} checked", chunks.len(), ByteSize(moved));
+        out!("{key} is good: {files} files, {} chunks, {} checked", chunks.len(), ByteSize(moved));
     } else {
-        println!("{key} is damaged: {bad} of {} chunks; purge it and save it again", chunks.len());
+        out!("{key} is damaged: {bad} of {} chunks; purge it and save it again", chunks.len());
     }
     Ok(if bad == 0 { Exit::Success } else { Exit::Found })
 }

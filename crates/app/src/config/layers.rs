@@ -61,8 +61,9 @@ impl Layers {
     /// variables are not ours to judge.
     pub fn environment(&mut self, variables: &BTreeMap<String, String>, doors: &[&str]) {
         for setting in SETTINGS {
-            if let Some(value) = variables.get(&setting.variable()) {
-                self.set(setting.key, value_of(value), Source::Variable(setting.variable()));
+            if let Some(value) = variables.get(&setting.variable()).filter(|value| !value.is_empty()) {
+                let value = if setting.is_text() { toml::Value::String(value.clone()) } else { value_of(value) };
+                self.set(setting.key, value, Source::Variable(setting.variable()));
             }
         }
         for (name, value) in variables {
@@ -153,6 +154,23 @@ fn mentions(message: &str, key: &str, table: &toml::Table) -> bool {
     }
     let quoted = value.and_then(toml::Value::as_str).is_some_and(|text| message.contains(&format!("{text:?}")));
     message.contains(&format!("`{last}`")) || quoted
+}
+
+/// What to tell of variables that begin as ours do and are nearly one of ours: most likely a slip.
+pub fn misspelt(variables: &BTreeMap<String, String>) -> Vec<String> {
+    let known: Vec<String> = SETTINGS
+        .iter()
+        .map(super::Setting::variable)
+        .chain(["LARDER_URL", "LARDER_NAMESPACE", "LARDER_TOKEN", "LARDER_CONFIG"].map(str::to_owned))
+        .collect();
+    let ours = variables.keys().filter(|name| name.starts_with("LARDER_") && !name.starts_with("LARDER_DOOR_"));
+    ours.filter(|name| !known.contains(name))
+        .filter_map(|name| {
+            let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name))?;
+            (strsim::damerau_levenshtein(nearest, name) <= 3)
+                .then(|| format!("{name} is no setting and is not looked at; did you mean {nearest}?"))
+        })
+        .collect()
 }
 
 /// A variable's text as a value: numbers and booleans as such, all else a string.

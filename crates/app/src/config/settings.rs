@@ -12,6 +12,11 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// Whether its value is text, whatever it looks like.
+    pub fn is_text(&self) -> bool {
+        self.default.starts_with('"')
+    }
+
     /// Its environment variable: the key in capitals, dots as underscores, after `LARDER_`.
     pub fn variable(&self) -> String {
         format!("LARDER_{}", self.key.replace('.', "_").to_uppercase())

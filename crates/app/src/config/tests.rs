@@ -80,6 +80,20 @@ fn an_address_that_others_reach_needs_credentials() {
 }
 
 #[test]
+fn empty_variables_ask_for_nothing_and_slips_are_told() {
+    let mut layers = Layers::new();
+    let given = variables(&[("LARDER_QUOTA", ""), ("LARDER_DATA", "123"), ("LARDER_STORE_RETENTON", "1h")]);
+    layers.environment(&given, &[]);
+    let config = layers.config().unwrap();
+    assert_eq!((config.quota, config.data), (None, Some("123".into())));
+    let slips = super::misspelt(&given);
+    assert_eq!(
+        slips,
+        ["LARDER_STORE_RETENTON is no setting and is not looked at; did you mean LARDER_STORE_RETENTION?"]
+    );
+}
+
+#[test]
 fn every_setting_in_the_table_is_a_key_and_its_default_is_the_default() {
     for setting in SETTINGS {
         let written = setting.default.replace("$XDG_DATA_HOME", "/data");

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use larder_base::{Error, Result};
 
@@ -110,18 +111,56 @@ impl fmt::Display for Invocation<'_> {
     }
 }
 
-/// Runs a program to its end, with nothing on its standard input.
+/// How long a program that is asked about a project may take: cargo may wait for another cargo, but not for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs a program to its end, with nothing on its standard input. A toolchain that is not there is not fetched.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When it cannot be started, or has not ended after two minutes; then it is ended.
 pub(crate) fn run_process(invocation: &Invocation<'_>) -> io::Result<Output> {
-    std::process::Command::new(invocation.program)
+    run_within(invocation, PATIENCE)
+}
+
+fn run_within(invocation: &Invocation<'_>, patience: Duration) -> io::Result<Output> {
+    let mut child = Command::new(invocation.program)
         .args(invocation.arguments)
         .current_dir(invocation.directory)
         .env_clear()
         .envs(invocation.environment)
-        .stdin(std::process::Stdio::null())
-        .output()
+        .env("RUSTUP_AUTO_INSTALL", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
+    let (said, hears) = std::sync::mpsc::channel();
+    // The reader is not waited for: what a program's own children hold open may stay open after it was ended.
+    #[expect(clippy::disallowed_methods, reason = "ends with the pipes it reads")]
+    std::thread::spawn(move || {
+        let errors = std::thread::scope(|scope| {
+            let errors = scope.spawn(|| read_all(&mut err));
+            (read_all(&mut out), errors.join().unwrap_or_default())
+        });
+        let _ = said.send(errors);
+    });
+    match hears.recv_timeout(patience) {
+        Ok((stdout, stderr)) => Ok(Output { status: child.wait()?, stdout, stderr }),
+        Err(_) => {
+            child.kill()?;
+            child.wait()?;
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("it had not ended after {} s", patience.as_secs())))
+        }
+    }
+}
+
+/// All that comes; what cannot be read is missing at the end, and the program's status tells the rest.
+fn read_all(pipe: &mut Option<impl Read>) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Some(pipe) = pipe {
+        let _ = pipe.read_to_end(&mut all);
+    }
+    all
 }
 
 /// The release that an `os-release` file names, such as `debian-12`; `unknown` when it names none.

@@ -58,6 +58,8 @@ pub struct Finish {
     pub bytes: u64,
 }
 
+/// How long the place of a part may be silent beyond the usual: it makes room, and syncs.
+const PART_WAIT: Duration = Duration::from_secs(50);
 /// How often the URL of a part is asked for again because the last one was no longer good.
 const RENEWALS: u32 = 3;
 
@@ -96,7 +98,8 @@ impl CiClient {
                 url: self.resolve(&place.url),
                 headers: headers_of(&place.headers)?,
                 body: segment.clone(),
-                wait: Duration::ZERO,
+                // The place it goes to may have to make room first, and syncs before it answers.
+                wait: PART_WAIT,
             };
             let answer = self.http.exchange(&call, super::ANSWER_MAX_BYTES).await?;
             // Expired here is 403; a bucket says 403 too, and some say 401.

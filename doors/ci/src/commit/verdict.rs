@@ -11,7 +11,7 @@ use larder_base::{
 };
 use larder_cache::{Caller, Lookup};
 use larder_proto::ci::{Existing, Received, UploadState};
-use larder_tree::{Summary, decode_manifest};
+use larder_tree::{Plan, PlanLimits, Summary, decode_manifest};
 
 use crate::Ci;
 use crate::saved::{self, Saved};
@@ -144,7 +144,12 @@ async fn summarize(manifest: Bytes, content: ContentHash, bytes: u64) -> Result<
         clippy::disallowed_methods,
         reason = "the one crossing of this door; commits under way are bounded, and so is this"
     )]
-    let summary = tokio::task::spawn_blocking(move || Summary::of(&decode_manifest(&manifest)?));
+    let summary = tokio::task::spawn_blocking(move || {
+        let manifest = decode_manifest(&manifest)?;
+        // What a restore would refuse, such as a link that leads out, is refused here, while its writer can hear of it.
+        Plan::check(&manifest, &PlanLimits::default())?;
+        Summary::of(&manifest)
+    });
     let summary = summary.await.map_err(|error| {
         Error::new(ErrorKind::Failed, "commit upload", "reading the manifest broke off").with_source(error)
     })??;
