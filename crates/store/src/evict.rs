@@ -108,8 +108,12 @@ impl Store {
             if enough(used, &evicted) || evicted.segments as usize >= SEGMENTS_AT_ONCE {
                 break;
             }
-            if let Some(length) = self.evict_segment(id, &mut evicted)? {
-                progress.dropped.push((id, length));
+            match self.evict_segment(id, &mut evicted) {
+                Ok(Some(length)) => progress.dropped.push((id, length)),
+                Ok(None) => {}
+                // What is in use there cannot be written again; a segment without such may still go.
+                Err(error) if error.kind() == ErrorKind::Full => {}
+                Err(error) => return Err(error),
             }
         }
         self.remove_dropped(progress)?;
