@@ -15,6 +15,9 @@ use crate::row::EntryRow;
 
 /// Rows above LMDB after which a checkpoint is made.
 const ROWS_MAX: usize = 16 << 10;
+/// As [`ROWS_MAX`], while segments are evicted: the more rows are deleted in one go, in the order of their keys, the more of
+/// them share a page.
+const ROWS_MAX_EVICTING: usize = 8 * ROWS_MAX;
 /// Bytes of log after which a checkpoint is made: about what the next opening reads again.
 const LOG_MAX: u64 = 32 << 20;
 /// Rows above LMDB at which the committer waits for the checkpoint: memory is bounded however slow the disk is.
@@ -46,7 +49,8 @@ impl Checkpointer {
         let rows = core.index.overlay.waiting();
         let mut wish = self.wish.lock();
         wish.log += bytes;
-        if rows > ROWS_MAX || wish.log > LOG_MAX {
+        let most = if core.evicting.load(Ordering::Relaxed) { ROWS_MAX_EVICTING } else { ROWS_MAX };
+        if rows > most || wish.log > LOG_MAX {
             wish.wanted = true;
             self.changed.notify_one();
         }

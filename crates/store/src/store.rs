@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use larder_base::{Clock, Error, ErrorKind, Result};
@@ -90,6 +90,7 @@ impl Store {
             active: RwLock::default(),
             served: Mutex::default(),
             recipes: Mutex::default(),
+            evicting: AtomicBool::new(false),
             checkpoint: Mutex::default(),
             parts: Claims::default(),
             names: RwLock::default(),
