@@ -107,6 +107,14 @@ fn memory(line: &str) -> u64 {
     line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
 }
 
+/// Processor time of this process so far.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // User and system time, in hundredths of a second.
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
 fn rate(what: &str, count: u64, begun: Instant) {
     let seconds = begun.elapsed().as_secs_f64();
     println!("{what}: {:.0} a second ({count} in {seconds:.2} s)", count as f64 / seconds);
@@ -240,7 +248,7 @@ fn evict(dir: &Path, blobs: u64) {
     store.checkpoint().unwrap();
     clock.0.store(12 * 60 * 60 * 1000, Ordering::Relaxed);
     store.set_quota(64 << 20);
-    let (begun, mut gone) = (Instant::now(), 0);
+    let (begun, cpu, mut gone) = (Instant::now(), processor_seconds(), 0);
     loop {
         let step = store.evict_step().unwrap();
         gone += step.blobs;
@@ -248,8 +256,9 @@ fn evict(dir: &Path, blobs: u64) {
             break;
         }
     }
-    let micros = begun.elapsed().as_secs_f64() * 1e6 / gone as f64;
-    println!("evicted {gone} blobs, {micros:.2} us each");
+    let each = |seconds: f64| seconds * 1e6 / gone as f64;
+    let (wall, cpu) = (each(begun.elapsed().as_secs_f64()), each(processor_seconds() - cpu));
+    println!("evicted {gone} blobs, {wall:.2} us each; {cpu:.2} us of processor");
 }
 
 fn scale(dir: &Path, chunks: u64) {

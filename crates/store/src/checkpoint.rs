@@ -15,6 +15,9 @@ use crate::row::EntryRow;
 
 /// Rows above LMDB after which a checkpoint is made.
 const ROWS_MAX: usize = 16 << 10;
+/// As [`ROWS_MAX`], while segments are evicted: the more rows are deleted in one go, in the order of their keys, the more of
+/// them share a page.
+const ROWS_MAX_EVICTING: usize = 8 * ROWS_MAX;
 /// Bytes of log after which a checkpoint is made: about what the next opening reads again.
 const LOG_MAX: u64 = 32 << 20;
 /// Rows above LMDB at which the committer waits for the checkpoint: memory is bounded however slow the disk is.
@@ -27,6 +30,7 @@ const SERVED_MAX: usize = 64 << 10;
 #[derive(Default)]
 struct Wish {
     wanted: bool,
+    sync: bool,
     stop: bool,
     log: u64,
 }
@@ -45,7 +49,8 @@ impl Checkpointer {
         let rows = core.index.overlay.waiting();
         let mut wish = self.wish.lock();
         wish.log += bytes;
-        if rows > ROWS_MAX || wish.log > LOG_MAX {
+        let most = if core.evicting.load(Ordering::Relaxed) { ROWS_MAX_EVICTING } else { ROWS_MAX };
+        if rows > most || wish.log > LOG_MAX {
             wish.wanted = true;
             self.changed.notify_one();
         }
@@ -53,6 +58,12 @@ impl Checkpointer {
             // One attempt is waited for, whether it succeeds or not.
             self.done.wait_for(&mut wish, IDLE);
         }
+    }
+
+    /// What was written is to be synced soon; nobody waits for it.
+    pub(crate) fn sync_soon(&self) {
+        self.wish.lock().sync = true;
+        self.changed.notify_one();
     }
 
     /// An entry was served.
@@ -73,16 +84,22 @@ impl Checkpointer {
     /// Makes checkpoints until it is stopped.
     pub(crate) fn run(&self, core: &Core) {
         loop {
-            {
+            let sync_only = {
                 let mut wish = self.wish.lock();
-                if !wish.wanted && !wish.stop {
-                    self.changed.wait_for(&mut wish, IDLE);
-                }
+                let idle = !wish.wanted && !wish.sync && !wish.stop;
+                let waited = idle.then(|| self.changed.wait_for(&mut wish, IDLE).timed_out());
                 if wish.stop {
                     return;
                 }
-                wish.wanted = false;
-                wish.log = 0;
+                let due = std::mem::take(&mut wish.wanted) || waited == Some(true);
+                if due {
+                    wish.log = 0;
+                }
+                std::mem::take(&mut wish.sync) && !due
+            };
+            if sync_only {
+                core.sync_active();
+                continue;
             }
             if (core.index.overlay.waiting() > 0 || !core.served.lock().is_empty())
                 && let Err(error) = core.checkpoint(false)
@@ -95,20 +112,30 @@ impl Checkpointer {
 }
 
 impl Core {
+    /// Makes all that was written to the log durable; if that fails the store takes no more writes.
+    fn sync_active(&self) {
+        let active = self.active.read().clone();
+        if let Some((segment, file)) = active {
+            match file.sync().at("sync segment", &segment_path(segment)) {
+                Ok(()) => drop(self.health.syncs.fetch_add(1, Ordering::Relaxed)),
+                Err(error) => self.health.poison(&error),
+            }
+        }
+    }
+
     /// Brings LMDB up to date with all that is published. With `clean`, also saves what else a restart needs.
     pub(crate) fn checkpoint(&self, clean: bool) -> Result<()> {
         let _one_at_a_time = self.checkpoint.lock();
+        // After a failed sync nobody knows what of the log is on the disk, and a second sync may claim success.
+        self.health.check("checkpoint")?;
         let layer = self.index.overlay.begin_flush();
         // The position may lie beyond what was synced; LMDB must never be ahead of the log.
-        let active = self.active.read().clone();
-        if let Some((segment, file)) = active {
-            file.sync().at("sync segment", &segment_path(segment)).inspect_err(|error| self.health.poison(error))?;
-        }
-        self.disk.before_index_commit().map_err(|error| disk_error("commit index", "index", error))?;
+        self.sync_active();
+        self.health.check("checkpoint")?;
         let served = std::mem::take(&mut *self.served.lock());
         let mut unflushed = HashMap::new();
         let heat = if clean { self.heat.save(self.now()) } else { Vec::new() };
-        let flushed = self.index.flush(&layer, |flush| {
+        let flushed = self.index.flush(&layer, &|| self.before_commit(), |flush| {
             for (key, time) in &served {
                 if self.index.overlay.changed_since_flush(Table::Entries, key) {
                     // The newer row would overwrite this one; its time is written with it, next time.
@@ -140,11 +167,14 @@ impl Core {
         Ok(())
     }
 
+    fn before_commit(&self) -> Result<()> {
+        self.disk.before_index_commit().map_err(|error| disk_error("commit index", "index", error))
+    }
+
     /// The first commit after a clean shutdown: what was saved then counts no more.
     pub(crate) fn checkpoint_at_open(&self) -> Result<()> {
         let layer = self.index.overlay.begin_flush();
-        self.disk.before_index_commit().map_err(|error| disk_error("commit index", "index", error))?;
-        self.index.flush(&layer, |flush| {
+        self.index.flush(&layer, &|| self.before_commit(), |flush| {
             flush.clear(Table::Heat)?;
             flush.delete(Table::Meta, meta::CLEAN)
         })?;

@@ -230,7 +230,7 @@ impl Drop for Closing {
 pub(crate) fn run(core: &Arc<Core>, checkpointer: &Checkpointer, mut log: ActiveLog) {
     let closing = Closing(Arc::clone(core));
     while let Some(operations) = core.queue.take() {
-        run_group(core, &mut log, operations);
+        run_group(core, checkpointer, &mut log, operations);
         if log.offset >= core.segment_len()
             && core.health.check("seal segment").is_ok()
             && let Err(error) = log.roll(core)
@@ -246,7 +246,7 @@ pub(crate) fn run(core: &Arc<Core>, checkpointer: &Checkpointer, mut log: Active
     drop(closing);
 }
 
-fn run_group(core: &Core, log: &mut ActiveLog, mut operations: Vec<Box<dyn Operation>>) {
+fn run_group(core: &Core, checkpointer: &Checkpointer, log: &mut ActiveLog, mut operations: Vec<Box<dyn Operation>>) {
     let mut group = Group::new(core, log.segment, log.offset, log.ordinal);
     for operation in &mut operations {
         let terms = operation.terms();
@@ -274,9 +274,7 @@ fn run_group(core: &Core, log: &mut ActiveLog, mut operations: Vec<Box<dyn Opera
     }
     if sync && early && outcome.is_ok() {
         // Who was answered did not wait for this. A failure shows in the next write.
-        if let Err(error) = log.sync(core) {
-            core.health.poison(&error);
-        }
+        checkpointer.sync_soon();
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Core {
     /// When entries were last served, since the last checkpoint, by index key.
     pub(crate) served: Mutex<HashMap<Vec<u8>, Timestamp>>,
     pub(crate) recipes: Mutex<RecipeCache>,
+    /// Segments are being evicted: their rows are collected before a checkpoint.
+    pub(crate) evicting: AtomicBool,
     /// Held while a checkpoint is made.
     pub(crate) checkpoint: Mutex<()>,
     /// Parts of uploads that someone works on.

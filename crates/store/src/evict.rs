@@ -100,22 +100,39 @@ impl Store {
 
     fn evict_until(&self, progress: &mut Progress, enough: impl Fn(u64, &Evicted) -> bool) -> Result<Evicted> {
         let core = self.core();
+        core.evicting.store(true, Ordering::Relaxed);
         let mut evicted = Evicted::default();
+        let dropped = self.drop_until(progress, enough, &mut evicted);
+        core.evicting.store(false, Ordering::Relaxed);
+        self.remove_dropped(progress)?;
+        core.health.evicted_segments.fetch_add(evicted.segments, Ordering::Relaxed);
+        core.health.evicted_blobs.fetch_add(evicted.blobs, Ordering::Relaxed);
+        dropped.map(|()| evicted)
+    }
+
+    fn drop_until(
+        &self,
+        progress: &mut Progress,
+        enough: impl Fn(u64, &Evicted) -> bool,
+        evicted: &mut Evicted,
+    ) -> Result<()> {
+        let core = self.core();
         let active = core.active.read().as_ref().map(|(id, _)| *id);
         let candidates = core.heat.ids().into_iter().filter(|id| Some(*id) != active);
         for id in candidates {
             let used = core.usage.used().saturating_sub(progress.dropped_bytes());
-            if enough(used, &evicted) || evicted.segments as usize >= SEGMENTS_AT_ONCE {
+            if enough(used, evicted) || evicted.segments as usize >= SEGMENTS_AT_ONCE {
                 break;
             }
-            if let Some(length) = self.evict_segment(id, &mut evicted)? {
-                progress.dropped.push((id, length));
+            match self.evict_segment(id, evicted) {
+                Ok(Some(length)) => progress.dropped.push((id, length)),
+                Ok(None) => {}
+                // What is in use there cannot be written again; a segment without such may still go.
+                Err(error) if error.kind() == ErrorKind::Full => {}
+                Err(error) => return Err(error),
             }
         }
-        self.remove_dropped(progress)?;
-        core.health.evicted_segments.fetch_add(evicted.segments, Ordering::Relaxed);
-        core.health.evicted_blobs.fetch_add(evicted.blobs, Ordering::Relaxed);
-        Ok(evicted)
+        Ok(())
     }
 
     /// Removes the files of dropped segments, once the index has forgotten them: a crash must find the file to know what

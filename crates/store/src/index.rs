@@ -45,6 +45,21 @@ pub(crate) mod meta {
     pub(crate) const CLEAN: &[u8] = b"clean";
 }
 
+/// The order in which tables are flushed; see [`Index::flush`].
+const FLUSH_ORDER: [Table; TABLES.len()] = [
+    Table::Meta,
+    Table::Names,
+    Table::Blobs,
+    Table::Entries,
+    Table::Links,
+    Table::Quarantine,
+    Table::Heat,
+    Table::Segments,
+];
+
+/// Rows written in one transaction. In a test so few that crashes fall between two of them.
+const ROWS_A_COMMIT: usize = if cfg!(test) { 5 } else { 8192 };
+
 /// Address space reserved for the index; not memory and not disk. A row is about 100 bytes.
 const MAP_SIZE: usize = 256 << 30;
 /// Threads that may read at the same time.
@@ -135,22 +150,45 @@ impl Index {
         Ok(())
     }
 
-    /// Writes a layer and whatever `more` adds, as one transaction.
-    pub(crate) fn flush(&self, layer: &Layer, more: impl FnOnce(&mut Flush<'_>) -> heed::Result<()>) -> Result<()> {
-        let write = || -> heed::Result<()> {
-            let mut flush = Flush { transaction: self.env.write_txn()?, tables: &self.tables };
-            for (table, _) in TABLES {
-                for (key, row) in layer.rows(table) {
-                    match row {
-                        Some(row) => flush.put(table, key, row)?,
-                        None => flush.delete(table, key)?,
-                    }
-                }
+    /// Writes a layer and then whatever `more` adds, in transactions of bounded size: LMDB keeps every page it changed in
+    /// memory until it commits. `before_commit` is asked before each.
+    ///
+    /// A crash between two of them leaves rows from beyond the position; reading the log again from there gives the same
+    /// rows in the end. That is so because numbers given out are written first, so that none is given out twice, and the
+    /// segments and the position last.
+    pub(crate) fn flush(
+        &self,
+        layer: &Layer,
+        before_commit: &dyn Fn() -> Result<()>,
+        more: impl FnOnce(&mut Flush<'_>) -> heed::Result<()>,
+    ) -> Result<()> {
+        let position = layer.get(Table::Meta, meta::POSITION);
+        let rows = FLUSH_ORDER.into_iter().flat_map(|table| {
+            let rows = layer.rows(table).iter().map(move |(key, row)| (table, &**key, row));
+            rows.filter(|(table, key, _)| *table != Table::Meta || *key != meta::POSITION)
+        });
+        let rows = rows.chain(position.map(|row| (Table::Meta, meta::POSITION, row)));
+        let failed = |error| self.failed("write index", error);
+        let mut flush = self.begin_flush().map_err(failed)?;
+        for (count, (table, key, row)) in rows.enumerate() {
+            if count > 0 && count.is_multiple_of(ROWS_A_COMMIT) {
+                before_commit()?;
+                flush.transaction.commit().map_err(failed)?;
+                flush = self.begin_flush().map_err(failed)?;
             }
-            more(&mut flush)?;
-            flush.transaction.commit()
-        };
-        write().map_err(|error| self.failed("write index", error))
+            let written = match row {
+                Some(row) => flush.put(table, key, row),
+                None => flush.delete(table, key),
+            };
+            written.map_err(failed)?;
+        }
+        more(&mut flush).map_err(failed)?;
+        before_commit()?;
+        flush.transaction.commit().map_err(failed)
+    }
+
+    fn begin_flush(&self) -> heed::Result<Flush<'_>> {
+        Ok(Flush { transaction: self.env.write_txn()?, tables: &self.tables })
     }
 
     /// Rows of a table, flushed or not, by count of LMDB alone: exact after a checkpoint.

@@ -25,7 +25,8 @@ pub struct Options {
     pub retention: Duration,
     /// When a write is acknowledged.
     pub durability: Durability,
-    /// Bytes at which a segment is sealed and the next one begun; a segment may be up to 16 MiB longer. At most 1 GiB.
+    /// Bytes at which a segment is sealed and the next one begun; a segment may be some MiB longer. 4 KiB to 1 GiB; under a
+    /// small quota segments are shorter, so that there is something to evict.
     pub segment_len: u64,
     /// The zstd level of chunks.
     pub level: i32,

@@ -42,17 +42,10 @@ pub struct Recovery {
 
 /// Brings the index up to the end of the log and returns the log, ready to be appended to.
 pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
-    let mut files = BTreeMap::new();
-    for name in core.disk.list(SEGMENTS).at("list", SEGMENTS)? {
-        if let Some(id) = segment_of(&name) {
-            let file = core.files.get(id).at("open segment", &segment_path(id))?;
-            files.insert(id, file.size().at("measure segment", &segment_path(id))?);
-        }
-    }
     let mut replay = Replay {
         core,
         rows: Rows::new(core),
-        files,
+        files: BTreeMap::new(),
         log: BTreeSet::new(),
         evicted: Vec::new(),
         outcome: Recovery::default(),
@@ -107,6 +100,19 @@ impl Replay<'_> {
             known.insert(id, SegmentRow::decode(row)?);
             Ok(true)
         })?;
+        for name in self.core.disk.list(SEGMENTS).at("list", SEGMENTS)? {
+            if let Some(id) = segment_of(&name) {
+                // Of a sealed segment the index knows the length: there may be thousands.
+                let length = match known.get(&id).filter(|row| row.sealed) {
+                    Some(row) => row.length,
+                    None => {
+                        let file = self.core.files.get(id).at("open segment", &segment_path(id))?;
+                        file.size().at("measure segment", &segment_path(id))?
+                    }
+                };
+                self.files.insert(id, length);
+            }
+        }
         let position = self.position()?;
         self.outcome.clean = self.core.index.get(Table::Meta, meta::CLEAN)?.is_some();
         for (id, row) in &known {

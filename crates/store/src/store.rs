@@ -2,9 +2,10 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use larder_base::{Clock, Error, ErrorKind, Result};
@@ -22,6 +23,9 @@ use crate::pool::Pool;
 use crate::recover::{Recovery, recover};
 use crate::thread;
 use crate::transfer::Claims;
+
+/// Offsets in a segment have 32 bits, with room for a last large group; below the least there would be only trailers.
+const SEGMENT_LENS: RangeInclusive<u64> = 4096..=1 << 30;
 
 /// What the file `format` says.
 const FORMAT: &str = "larder store 1\n";
@@ -61,6 +65,11 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_on(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
+        if !SEGMENT_LENS.contains(&options.segment_len) {
+            let (least, most) = (SEGMENT_LENS.start(), SEGMENT_LENS.end());
+            let message = format!("a segment length of {} bytes; it must be {least} to {most}", options.segment_len);
+            return Err(Error::invalid("open store", message));
+        }
         let dir = options.dir.clone();
         std::fs::create_dir_all(&dir).map_err(|error| dir_error("make data directory", &dir, error))?;
         let lock = lock(&dir)?;
@@ -81,6 +90,7 @@ impl Store {
             active: RwLock::default(),
             served: Mutex::default(),
             recipes: Mutex::default(),
+            evicting: AtomicBool::new(false),
             checkpoint: Mutex::default(),
             parts: Claims::default(),
             names: RwLock::default(),

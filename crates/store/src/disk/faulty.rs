@@ -221,7 +221,7 @@ impl Disk for FaultyDisk {
         let mut state = self.state.lock();
         state.step(Need::Nothing)?;
         let inode = state.find(from)?;
-        // One change: a crash never finds the file under both names or under none.
+        // In this order: a crash may find the file under both names, never under none.
         state.rename(to, Some(inode));
         state.rename(from, None);
         Ok(())
@@ -245,11 +245,14 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
-    fn sync_directory(&self, _: &str) -> io::Result<()> {
+    fn sync_directory(&self, directory: &str) -> io::Result<()> {
         let mut state = self.state.lock();
         state.step(Need::Nothing)?;
-        state.synced_names = state.names.clone();
-        state.name_changes.clear();
+        let inside = |path: &String| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
+        let State { names, synced_names, name_changes, .. } = &mut *state;
+        synced_names.retain(|path, _| !inside(path));
+        synced_names.extend(names.iter().filter(|(path, _)| inside(path)).map(|(path, inode)| (path.clone(), *inode)));
+        name_changes.retain(|(path, _)| !inside(path));
         Ok(())
     }
 

@@ -110,7 +110,9 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::Full => {
                 // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first.
                 core.disk.remove(&path).at("remove segment", &path)?;
-                queue.call(terms, conclude())?;
+                if let Err(error) = queue.call(terms, conclude()) {
+                    tracing::warn!(%error, segment = id, "a segment was dropped without a record of it");
+                }
             }
             other => other?,
         }

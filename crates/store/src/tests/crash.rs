@@ -278,6 +278,20 @@ fn a_full_disk_at_any_step_loses_nothing_acknowledged() {
 }
 
 #[test]
+fn an_adoption_that_the_index_knows_has_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk);
+    let mut model = Model::default();
+    model.run(&store, &Step::Upload { number: 1, contents: vec![noise(1, 500)] }).unwrap();
+    store.checkpoint().unwrap();
+    drop(store);
+    // Nothing that was not synced is there.
+    let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
+    model.check(&store, "after the cut");
+}
+
+#[test]
 fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
