@@ -1,6 +1,11 @@
 //! Measures saving and restoring a real directory, with the other side in memory.
 //!
 //! `cargo run --release -p larder-tree --example measure -- TREE SCRATCH [THREADS]`
+#![expect(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "an example is its own application: it has a clock, arguments and a terminal"
+)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

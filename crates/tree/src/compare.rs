@@ -379,3 +379,6 @@ fn look_into(root: &PlannedRoot, handles: &Handles, id: DirId) -> Look {
         .collect();
     Look { stat: FileStat::of_open(&*handle).ok(), files, leftovers }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,7 @@ struct State {
     cutting: VecDeque<Box<Cutting>>,
     /// Large files begun and not ended.
     cuttings_open: usize,
+    most_cuttings: usize,
     hashing: VecDeque<Hashing>,
     again: VecDeque<KnownChunk>,
     new: Vec<NewChunk>,
@@ -134,9 +135,9 @@ impl Schedule {
         Self { state: Mutex::default(), changed: Condvar::new(), limits: Limits { budget, cuttings } }
     }
 
-    /// The most bytes of chunks that were in memory at once.
+    /// The most bytes of content that were in memory at once: chunks, and windows on large files.
     pub(super) fn most_held(&self) -> u64 {
-        self.limits.budget.most()
+        self.limits.budget.most() + self.state.lock().most_cuttings as u64 * WINDOW_LEN as u64
     }
 
     /// Adds files to be read.
@@ -308,6 +309,7 @@ impl State {
             ReadFrom::Known => self.again.pop_front().map(|chunk| Job::Again(chunk, room)),
             ReadFrom::Unread => self.unread.pop_front().map(|unread| {
                 self.cuttings_open += usize::from(unread.is_large());
+                self.most_cuttings = self.most_cuttings.max(self.cuttings_open);
                 Job::Read(unread, room)
             }),
         }

@@ -1,5 +1,6 @@
 //! The end of a restore: further names, links, and what directories themselves look like.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -17,8 +18,8 @@ use crate::stat::{FileStat, NodeKind};
 enum Made {
     New,
     Kept,
-    /// The file it names is not there.
-    Incomplete,
+    /// The file that it is another name of is not there.
+    Nameless,
     Refused,
 }
 
@@ -38,15 +39,17 @@ impl Materialiser<'_> {
             refusals: Vec::new(),
             memories: Vec::new(),
         };
+        let mut unfinished = HashSet::new();
         for (number, building) in self.buildings.iter().enumerate() {
             if building.is_unfinished() {
+                unfinished.insert((building.place, building.file));
                 let planned = self.planned(number);
                 report.incomplete.push(self.places[building.place].site.display(planned.dir, &planned.name));
                 self.abandon(number);
             }
         }
         for place in 0..self.places.len() {
-            self.make_names(place, &mut report)?;
+            self.make_names(place, &unfinished, &mut report)?;
             self.make_links(place, &mut report)?;
             self.settle_directories(place)?;
         }
@@ -62,7 +65,7 @@ impl Materialiser<'_> {
     }
 
     /// Makes the further names that were not made when their file was put in its place.
-    fn make_names(&self, place: usize, report: &mut Restored) -> Result<()> {
+    fn make_names(&self, place: usize, unfinished: &HashSet<(usize, usize)>, report: &mut Restored) -> Result<()> {
         let site = &self.places[place].site;
         let names: Vec<usize> = (0..site.files.len()).filter(|file| site.root.files[*file].same_as.is_some()).collect();
         let made = parallel::map(self.threads, names.len(), |number| {
@@ -83,9 +86,18 @@ impl Materialiser<'_> {
                 Made::New => report.links_made += 1,
                 Made::Kept => report.files_kept += 1,
                 Made::Refused => {}
-                Made::Incomplete => {
+                Made::Nameless => {
                     let planned = &site.root.files[file];
-                    report.incomplete.push(site.display(planned.dir, &planned.name));
+                    let path = site.display(planned.dir, &planned.name);
+                    let first = planned.same_as.expect("only further names are made here");
+                    if unfinished.contains(&(place, first)) {
+                        report.incomplete.push(path);
+                    } else {
+                        let first = &site.root.files[first];
+                        let reason =
+                            format!("its other name {} could not be made", site.display(first.dir, &first.name));
+                        self.refuse(path, reason);
+                    }
                 }
             }
         }
@@ -107,7 +119,7 @@ impl Materialiser<'_> {
         let place = &self.places[number];
         let planned = &place.site.root.files[file];
         let first = planned.same_as.expect("only further names of files are made here");
-        let Some(wanted) = *place.done[first].lock() else { return Ok(Made::Incomplete) };
+        let Some(wanted) = *place.done[first].lock() else { return Ok(Made::Nameless) };
         let found = match place.site.files[file] {
             Standing::Linked(found) => found,
             _ => None,

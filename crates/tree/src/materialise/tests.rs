@@ -284,8 +284,10 @@ fn what_is_in_the_way_is_replaced_unless_it_is_a_directory_with_something_in_it(
     }
     let (restored, _) = restore(&captured, &shelf, at, Memory::new());
     let refused: Vec<&str> = restored.refusals.iter().map(|refusal| refusal.path.rsplit('/').next().unwrap()).collect();
-    assert_eq!(refused, ["small", "dangling", "large", "three"]);
-    assert!(restored.refusals[0].reason.contains("not empty"), "{}", restored.refusals[0]);
+    assert_eq!(refused, ["one", "two", "small", "dangling", "large", "three"]);
+    assert!(restored.refusals[0].reason.contains("its other name"), "{}", restored.refusals[0]);
+    assert!(restored.refusals[2].reason.contains("not empty"), "{}", restored.refusals[2]);
+    assert_eq!(restored.incomplete, [""; 0]);
     for full in ["large", "dangling", "three", "d/small"] {
         assert_eq!(fs::read(at.join(full).join("mine")).unwrap(), b"mine");
     }
@@ -466,4 +468,33 @@ fn end_after(changes: i64, captured: &Captured, shelf: &Shelf, at: &Path) -> boo
         }
     }
     materialiser.finish(&LateClock).is_ok_and(|restored| restored.is_complete())
+}
+
+#[test]
+fn files_that_change_places_are_not_fetched() {
+    let (source, shelf, captured) = sample();
+    let target = tempfile::tempdir().unwrap();
+    restore(&captured, &shelf, target.path(), Memory::new());
+    let at = |name: &str| target.path().join(name);
+    // Each is the only place where the other's content is.
+    fs::remove_file(at("d/e/same")).unwrap();
+    fs::rename(at("d/small"), at("aside")).unwrap();
+    fs::write(at("d/small"), noise(2, 100_000)).unwrap();
+    for name in ["d/e/one", "d/e/two", "three"] {
+        fs::remove_file(at(name)).unwrap();
+    }
+    fs::rename(at("aside"), at("three")).unwrap();
+    let mut memories = {
+        // A memory of what is there now, as a save would leave it.
+        let shelf = Shelf::default();
+        let captured = save(target.path(), Memory::new(), &shelf);
+        captured.memories
+    };
+    let progress = Progress::new();
+    let comparison = compare(&captured, target.path(), memories.remove(0), &progress);
+    assert_eq!(comparison.needed(), []);
+    let materialiser = comparison.begin(&progress).unwrap();
+    assert_eq!(materialiser.needed(), []);
+    assert!(materialiser.finish(&LateClock).unwrap().is_complete());
+    assert_eq!(picture(target.path()), picture(source.path()));
 }
