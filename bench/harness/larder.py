@@ -18,15 +18,16 @@ CCACHE = "/http/ccache/bench/"
 class LarderServer(Server):
     """A server over `data`, which may hold a store already. `opened` is the time from its start to its first answer."""
 
-    def __init__(self, binary: Path, data: Path, quota: str = "100GiB", options: list[str] | None = None) -> None:
+    def __init__(self, binary: Path, data: Path, quota: str = "100GiB", env: dict[str, str] | None = None) -> None:
         self.binary = binary
         self.data = data
         port = free_port()
         start = time.monotonic()
         super().__init__(
-            [str(binary), "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data), "--quota", quota, *(options or [])],
+            [str(binary), "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data), "--quota", quota],
             port,
             data.with_name(data.name + ".log"),
+            env or {},
         )
         while self.get("/healthz")[0] != 200:
             if time.monotonic() - start > 60:
@@ -82,6 +83,6 @@ class LarderClient:
         cost = timed([str(self.binary), *arguments], cwd=parent, env=self.env)
         # A fault is a miss for a build, hence exit 0; for a measurement it must be a fault.
         said = json.loads(cost.output)
-        if not said.get("ok", said.get("hit", True)):
+        if said["result"] not in ("hit", "saved", "unchanged"):
             raise Failed(f"{arguments}: {cost.output}")
         return Transfer(cost, said)

@@ -56,8 +56,8 @@ class Bench:
             server.stop()
 
     @contextmanager
-    def server(self, data: Path, *options: str, quota: str = "100GiB") -> Iterator[LarderServer]:
-        server = LarderServer(self.binary, data, quota, list(options))
+    def server(self, data: Path, quota: str = "100GiB", **env: str) -> Iterator[LarderServer]:
+        server = LarderServer(self.binary, data, quota, env)
         try:
             yield server
         finally:
