@@ -60,7 +60,8 @@ class Transfer:
 
     @property
     def new_bytes(self) -> int:
-        return int(self.said["new_bytes"])
+        """What went over the network."""
+        return int(self.said["transferred_bytes"])
 
 
 class LarderClient:
@@ -68,7 +69,7 @@ class LarderClient:
 
     def __init__(self, binary: Path, addr: str, home: Path) -> None:
         self.binary = binary
-        self.env = {"LARDER_URL": f"http://{addr}", "XDG_CACHE_HOME": str(home)}
+        self.env = {"LARDER_URL": f"http://{addr}", "LARDER_NAMESPACE": "bench", "XDG_CACHE_HOME": str(home)}
 
     def save(self, key: str, parent: Path, *paths: str) -> Transfer:
         return self.run(parent, "save", "--json", key, *paths)
