@@ -1,6 +1,6 @@
 //! Measures saving and restoring a real directory, with the other side in memory.
 //!
-//! `cargo run --release -p larder-tree --example measure -- TREE SCRATCH [THREADS]`
+//! `cargo run --release -p larder-tree --example measure -- TREE SCRATCH [THREADS [look|restore]]`
 #![expect(
     clippy::disallowed_macros,
     clippy::disallowed_methods,
@@ -124,14 +124,16 @@ fn restore(captured: &Captured, shelf: &Shelf, to: &Path, memory: Memory, thread
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [tree, scratch, rest @ ..] = arguments.as_slice() else {
-        eprintln!("usage: measure TREE SCRATCH [THREADS]");
+        eprintln!("usage: measure TREE SCRATCH [THREADS [look|restore]]");
         return;
     };
     let (tree, scratch) = (PathBuf::from(tree), PathBuf::from(scratch));
     let threads = rest.first().and_then(|threads| threads.parse().ok()).unwrap_or(2);
     let counting = Shelf { is_counting: true, ..Shelf::default() };
-    if rest.get(1).is_some_and(|only| only == "restore") {
-        return only_restore(&tree, &scratch, threads);
+    match rest.get(1).map(String::as_str) {
+        Some("look") => return only_look(&tree, threads),
+        Some("restore") => return only_restore(&tree, &scratch, threads),
+        _ => {}
     }
     let first = save(&tree, Memory::new(), threads, &counting);
     println!("{} files, {} bytes, {} left out", first.files, first.bytes, first.omissions.len());
@@ -162,6 +164,17 @@ fn main() {
     timed("restore, all there, memory", first.bytes, || restore(&captured, &shelf, &to, Memory::load(&kept), threads));
     timed("restore, all there, no memory", first.bytes, || restore(&captured, &shelf, &to, Memory::new(), threads));
     println!("peak memory with all chunks of the other side: {} MB", peak_megabytes());
+}
+
+/// For a profiler: reading all without sending.
+fn only_look(tree: &Path, threads: usize) {
+    for _ in 0..5 {
+        let mut survey = survey(tree, Memory::new(), threads);
+        let progress = Progress::new();
+        let look = || survey.look(&CaptureLimits::new(threads), &progress).expect("it is read");
+        timed("look, nothing remembered", 1, look);
+        println!("{} bytes read", progress.bytes_read.get());
+    }
 }
 
 /// For a profiler: one save, then restores to nothing.

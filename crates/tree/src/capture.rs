@@ -94,7 +94,7 @@ impl Survey {
     /// # Errors
     /// [`larder_base::ErrorKind::Unavailable`] when it was stopped.
     pub fn look(&mut self, limits: &CaptureLimits, progress: &Progress) -> Result<()> {
-        let schedule = Schedule::new(limits.held_bytes);
+        let schedule = Schedule::new(limits.held_bytes, limits.threads);
         schedule.add_files(self.unread_files());
         let crew = Crew { roots: &self.roots, schedule: &schedule, progress, sending: None };
         run(&crew, limits.threads, 0);
@@ -114,16 +114,17 @@ impl Survey {
     /// # Errors
     /// The sink's, or [`larder_base::ErrorKind::Unavailable`] when it was stopped.
     pub fn save(mut self, sink: &dyn Sink, limits: &CaptureLimits, progress: &Progress) -> Result<Captured> {
-        let schedule = Schedule::new(limits.held_bytes);
+        let schedule = Schedule::new(limits.held_bytes, limits.threads);
         let (full, segments) = crossbeam_channel::bounded(0);
-        let filler = Mutex::new(Filler::new(limits.segment_bytes, full));
+        let (give_back, sent) = crossbeam_channel::unbounded();
+        let filler = Mutex::new(Filler::new(limits.segment_bytes, full, sent));
         let manifest = std::thread::scope(|scope| {
             for _ in 0..limits.senders.max(1) {
-                let segments = segments.clone();
+                let (segments, give_back) = (segments.clone(), give_back.clone());
                 let schedule = &schedule;
                 scope.spawn(move || {
                     let _guard = FailOnPanic(schedule);
-                    work::send_all(&segments, sink, schedule, progress);
+                    work::send_all(&segments, &give_back, sink, schedule, progress);
                 });
             }
             drop(segments);

@@ -91,6 +91,9 @@ struct Limits {
     budget: Budget,
     /// How many large files are read at once; each has a window beside the budget.
     cuttings: usize,
+    /// How many chunks that wait for a thread are enough to keep all busy while a large file is read on. More would
+    /// only go through more memory.
+    backlog: usize,
 }
 
 #[derive(Default)]
@@ -127,12 +130,16 @@ pub(super) struct Outcome {
 
 impl Schedule {
     /// A schedule that keeps at most `held_bytes` of content in memory, or one large file's window and one chunk.
-    pub(super) fn new(held_bytes: u64) -> Self {
+    pub(super) fn new(held_bytes: u64, threads: usize) -> Self {
         let window = WINDOW_LEN as u64;
         let cuttings = (held_bytes / (3 * window)).max(1);
         let budget = Budget::new(held_bytes.saturating_sub(cuttings * window));
         let cuttings = usize::try_from(cuttings).unwrap_or(usize::MAX);
-        Self { state: Mutex::default(), changed: Condvar::new(), limits: Limits { budget, cuttings } }
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            limits: Limits { budget, cuttings, backlog: 2 * threads },
+        }
     }
 
     /// The most bytes of content that were in memory at once: chunks, and windows on large files.
@@ -296,6 +303,14 @@ impl Schedule {
 
 impl State {
     fn take_job(&mut self, limits: &Limits) -> Option<Job> {
+        // Only one thread at a time can read on in a large file. What it finds keeps the others busy, so it goes first
+        // while there is little for them to do.
+        if self.hashing.len() + self.packing.len() < limits.backlog
+            && !self.cutting.is_empty()
+            && let Some(room) = limits.budget.take(WINDOW_LEN as u64)
+        {
+            return self.cutting.pop_front().map(|cutting| Job::Cut(cutting, room));
+        }
         if let Some(chunk) = self.packing.pop_front() {
             return Some(Job::Pack(chunk));
         }

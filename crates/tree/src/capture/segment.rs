@@ -1,7 +1,7 @@
 //! Filling segments.
 
-use bytes::Bytes;
-use crossbeam_channel::Sender;
+use bytes::{Bytes, BytesMut};
+use crossbeam_channel::{Receiver, Sender};
 use larder_base::segment::{Record, SEGMENT_HEADER};
 use larder_base::{Error, ErrorKind, Result};
 
@@ -16,16 +16,18 @@ pub struct Segment {
 
 /// Puts records into segments and hands on each that is full.
 pub(super) struct Filler {
-    body: Vec<u8>,
+    body: BytesMut,
     records: u32,
     limit: usize,
     full: Sender<Segment>,
+    /// Buffers of segments that are sent. Fresh memory costs more than what is copied into it.
+    sent: Receiver<BytesMut>,
 }
 
 impl Filler {
     /// Segments have at most `limit` bytes, or one record.
-    pub(super) fn new(limit: usize, full: Sender<Segment>) -> Self {
-        Self { body: Vec::new(), records: 0, limit, full }
+    pub(super) fn new(limit: usize, full: Sender<Segment>, sent: Receiver<BytesMut>) -> Self {
+        Self { body: BytesMut::new(), records: 0, limit, full, sent }
     }
 
     /// Adds a record; waits while the segment that is full by it cannot be handed on.
@@ -35,8 +37,10 @@ impl Filler {
             self.flush()?;
         }
         if self.records == 0 {
+            self.body = self.sent.try_recv().unwrap_or_default();
+            self.body.clear();
             // Only the pages that are written take memory.
-            self.body.reserve_exact(self.limit.max(SEGMENT_HEADER.len() + length));
+            self.body.reserve(self.limit.max(SEGMENT_HEADER.len() + length));
             self.body.extend_from_slice(&SEGMENT_HEADER);
         }
         self.body.extend_from_slice(&record.header.encode());

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io;
 
-use bytes::Bytes;
-use crossbeam_channel::Receiver;
+use bytes::{Bytes, BytesMut};
+use crossbeam_channel::{Receiver, Sender};
 use larder_base::segment::Record;
 use larder_base::{ContentHash, Digest, Error, ErrorKind};
 use parking_lot::Mutex;
@@ -57,15 +57,28 @@ impl Drop for FailOnPanic<'_> {
 }
 
 /// Sends segments until no more can come. After a failure the rest is dropped, so that nobody waits to hand one on.
-pub(super) fn send_all(segments: &Receiver<Segment>, sink: &dyn Sink, schedule: &Schedule, progress: &Progress) {
+pub(super) fn send_all(
+    segments: &Receiver<Segment>,
+    give_back: &Sender<BytesMut>,
+    sink: &dyn Sink,
+    schedule: &Schedule,
+    progress: &Progress,
+) {
     let mut has_failed = false;
     for segment in segments {
         if has_failed {
             continue;
         }
-        let length = segment.body.len() as u64;
+        let body = segment.body.clone();
         match sink.send(segment) {
-            Ok(()) => progress.segment_bytes_sent.add(length),
+            Ok(()) => {
+                progress.segment_bytes_sent.add(body.len() as u64);
+                // Whoever still holds the segment keeps it; the next one then gets memory of its own.
+                if let Ok(buffer) = body.try_into_mut() {
+                    // Nobody takes it when this was the last segment.
+                    let _ = give_back.send(buffer);
+                }
+            }
             Err(error) => {
                 schedule.fail(error);
                 has_failed = true;
