@@ -2,7 +2,9 @@
 
 mod connection;
 mod listener;
+mod local;
 mod pages;
 
 pub use listener::{Listener, ServerLimits};
+pub use local::only_local;
 pub use pages::{About, Kept, pages};
