@@ -3,7 +3,9 @@
 mod connection;
 mod listener;
 mod local;
+mod open_files;
 mod pages;
+mod patience;
 
 pub use listener::{Listener, ServerLimits};
 pub use local::only_local;
