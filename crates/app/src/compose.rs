@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result};
-use larder_cache::{Cache, Jobs, Signer, Tiers};
+use larder_cache::{Cache, Jobs, Rights, Signer, Tiers};
 use larder_door::Section;
 use larder_store::{Durability, Options, Store, StoreService};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, ByteSize, Config, CredentialSection};
 use crate::doors::DOORS;
 use crate::secret::secret_of;
-use crate::server::{About, Kept, pages};
+use crate::server::{About, Kept, only_local, pages};
 
 /// Threads that wait for the disk at most; the cores are shared with whatever builds here.
 const BLOCKING_THREADS: usize = 16;
@@ -64,6 +64,7 @@ pub fn compose(config: &Config, data: &Path) -> Result<Server> {
     let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
     let jobs = Jobs::new(clock.clone());
     let rights = CredentialSection::rights(&config.credentials)?;
+    let is_open = matches!(rights, Rights::Open);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
     let mut routes = open_doors(config, &cache)?;
     upkeep::start(&jobs, &store);
@@ -74,6 +75,9 @@ pub fn compose(config: &Config, data: &Path) -> Result<Server> {
         clock,
         doors: DOORS.iter().map(|door| door.name).collect(),
     }));
+    if is_open {
+        routes = only_local(routes);
+    }
     Ok(Server { routes, jobs, store })
 }
 

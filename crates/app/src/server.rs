@@ -2,7 +2,11 @@
 
 mod connection;
 mod listener;
+mod local;
+mod open_files;
 mod pages;
+mod patience;
 
 pub use listener::{Listener, ServerLimits};
+pub use local::only_local;
 pub use pages::{About, Kept, pages};

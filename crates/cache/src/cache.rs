@@ -334,7 +334,8 @@ impl DoorCache {
         self.cache.tiers.entries.delete(address).await
     }
 
-    /// Entries of this door whose key begins with `prefix`, newest first, of the scopes that the caller may see.
+    /// Entries of this door whose key begins with `prefix`, newest first, of the scopes that the caller may see. A scope
+    /// that it may not see has none.
     ///
     /// # Errors
     /// Those of the tier.
@@ -347,6 +348,10 @@ impl DoorCache {
         limit: usize,
     ) -> Result<ListPage> {
         Key::check_prefix(prefix)?;
+        if scope.is_some_and(|scope| !caller.may_see(scope)) {
+            // Not even `next`: that would tell how much there is.
+            return Ok(ListPage::default());
+        }
         let prefix = EntryPrefix {
             namespace: caller.namespace().clone(),
             scope: scope.cloned(),
@@ -354,9 +359,7 @@ impl DoorCache {
             prefix: prefix.to_owned(),
         };
         let mut page = self.cache.tiers.entries.list(&prefix, after, limit).await?;
-        if !caller.is_admin() {
-            page.entries.retain(|listed| caller.read_scopes().contains(&listed.address.scope));
-        }
+        page.entries.retain(|listed| caller.may_see(&listed.address.scope));
         Ok(page)
     }
 

@@ -218,6 +218,11 @@ impl Caller {
             .ok_or_else(|| Error::new(ErrorKind::Denied, "authorize", format!("{} may only read here", self.principal)))
     }
 
+    /// Whether the caller may know what is in a scope: it reads it, or writes it, or is an administrator.
+    pub fn may_see(&self, scope: &Scope) -> bool {
+        self.admin || self.write.as_ref() == Some(scope) || self.read.contains(scope)
+    }
+
     /// Whether the caller may see and remove entries of every scope in the namespace.
     pub fn is_admin(&self) -> bool {
         self.admin

@@ -1,7 +1,9 @@
 //! Bodies of HTTP messages and streams of blobs, and the ranges between them.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -10,39 +12,68 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, RANGE};
 use http_body::{Body as _, Frame, SizeHint};
 use larder_base::{BlobStream, ByteRange, Error, ErrorKind};
+use tokio::time::{Instant, Sleep};
 
-/// The body of a request as a stream of a blob's bytes. A client that goes away in the middle is
-/// [`ErrorKind::Unavailable`].
+/// How long a client may send nothing in the middle of a body.
+const STALL: Duration = Duration::from_secs(60);
+
+/// The body of a request as a stream of a blob's bytes. A client that goes away in the middle, or that sends nothing for
+/// 60 s while more is wanted, is [`ErrorKind::Unavailable`]; nothing follows an error.
 pub fn stream_of_body(body: Body) -> BlobStream {
-    Box::pin(Incoming(body))
+    Box::pin(Incoming { body: Some(body), stall: None, is_waiting: false })
 }
 
-struct Incoming(Body);
+struct Incoming {
+    /// `None` after an error.
+    body: Option<Body>,
+    /// Made when the client is waited for the first time; most bodies are there at once.
+    stall: Option<Pin<Box<Sleep>>>,
+    /// Whether `stall` runs: it does from the first time that nothing was there until something is.
+    is_waiting: bool,
+}
+
+impl Incoming {
+    /// The next frame, or that the client has taken too long over it. Time in which nobody asks does not count: then it
+    /// is we who are slow.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<larder_base::Result<Frame<Bytes>>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+            self.is_waiting = false;
+            let gone = |error| {
+                Error::new(ErrorKind::Unavailable, "read body", "the client went away before the end")
+                    .with_source(error)
+            };
+            return Poll::Ready(frame.map(|frame| frame.map_err(gone)));
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        if !self.is_waiting {
+            self.is_waiting = true;
+            stall.as_mut().reset(Instant::now() + STALL);
+        }
+        std::task::ready!(stall.as_mut().poll(context));
+        let message = format!("the client sent nothing for {} s", STALL.as_secs());
+        Poll::Ready(Some(Err(Error::new(ErrorKind::Unavailable, "read body", message))))
+    }
+}
 
 impl Stream for Incoming {
     type Item = larder_base::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            let Some(frame) = std::task::ready!(Pin::new(&mut self.0).poll_frame(context)) else {
-                return Poll::Ready(None);
-            };
-            match frame {
+            match std::task::ready!(self.poll_frame(context)) {
+                None => return Poll::Ready(None),
                 // Trailers carry nothing that we know.
-                Ok(frame) => {
+                Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
                     {
                         return Poll::Ready(Some(Ok(data)));
                     }
                 }
-                Err(error) => {
-                    return Poll::Ready(Some(Err(Error::new(
-                        ErrorKind::Unavailable,
-                        "read body",
-                        "the client went away before the end",
-                    )
-                    .with_source(error))));
+                Some(Err(error)) => {
+                    self.body = None;
+                    return Poll::Ready(Some(Err(error)));
                 }
             }
         }

@@ -120,42 +120,32 @@ impl Store {
         size: Option<u64>,
         pieces: &mut dyn Iterator<Item = Result<Bytes>>,
     ) -> Result<Digest> {
-        let mut hasher = Hasher::new();
-        if let Some(hash) = expected
-            && self.has(namespace, hash)?
-        {
-            // The namespace has it: the bytes are only checked.
-            for piece in pieces {
-                hasher.update(&piece?);
-                check_size(size, &hasher, false)?;
-            }
-            return check(hasher, expected, size);
-        }
-        let mut cutter = chunk::Cutter::new();
-        let mut chunks = ChunkWriter::new(self);
+        let mut put = self.begin_put(namespace, expected, size)?;
         for piece in pieces {
-            let piece = piece?;
-            hasher.update(&piece);
-            check_size(size, &hasher, false)?;
-            for part in piece.chunks(FEED_LEN) {
-                cutter.push(part);
-                while let Some(chunk) = cutter.next_chunk() {
-                    chunks.push(chunk)?;
-                }
-            }
+            put.take(&piece?)?;
         }
-        let mut rest = cutter.finish();
-        let digest = check(hasher, expected, size)?;
-        if chunks.is_empty() && rest.len() == 1 {
-            return self.put_chunk(namespace, digest, rest.remove(0));
-        }
-        rest.into_iter().try_for_each(|chunk| chunks.push(chunk))?;
-        let recipe = Recipe { size: digest.size, chunks: chunks.finish()? };
-        self.make_room(weight([recipe.chunks.len() * 80]))?;
-        let namespace = namespace.clone();
-        let terms = Terms::write(weight([recipe.chunks.len() * 80]));
-        self.core().queue.call(terms, move |group| put_recipe(group, &namespace, digest.hash, &recipe))?;
-        Ok(digest)
+        put.finish()
+    }
+
+    /// Begins to store a blob that comes in pieces.
+    pub(crate) fn begin_put(
+        &self,
+        namespace: &Namespace,
+        expected: Option<&ContentHash>,
+        size: Option<u64>,
+    ) -> Result<BlobPut> {
+        let is_here = match expected {
+            Some(hash) => self.has(namespace, hash)?,
+            None => false,
+        };
+        Ok(BlobPut {
+            store: self.clone(),
+            namespace: namespace.clone(),
+            expected: expected.copied(),
+            size,
+            hasher: Hasher::new(),
+            chunks: (!is_here).then(|| (chunk::Cutter::new(), ChunkWriter::new(self.clone()))),
+        })
     }
 
     /// Stores a blob of one chunk whose digest was checked.
@@ -269,17 +259,65 @@ pub(crate) fn check(hasher: Hasher, expected: Option<&ContentHash>, size: Option
     }
 }
 
+/// A blob being put. Between two pieces it does nothing, so that whoever waits for the next one needs no thread.
+pub(crate) struct BlobPut {
+    store: Store,
+    namespace: Namespace,
+    expected: Option<ContentHash>,
+    size: Option<u64>,
+    hasher: Hasher,
+    /// `None` when the namespace has the blob: then the bytes are only checked.
+    chunks: Option<(chunk::Cutter, ChunkWriter)>,
+}
+
+impl BlobPut {
+    /// Takes in the next bytes.
+    pub(crate) fn take(&mut self, piece: &Bytes) -> Result<()> {
+        self.hasher.update(piece);
+        check_size(self.size, &self.hasher, false)?;
+        if let Some((cutter, chunks)) = &mut self.chunks {
+            for part in piece.chunks(FEED_LEN) {
+                cutter.push(part);
+                while let Some(chunk) = cutter.next_chunk() {
+                    chunks.push(chunk)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the blob durable, and visible to its namespace.
+    pub(crate) fn finish(self) -> Result<Digest> {
+        let Self { store, namespace, expected, size, hasher, chunks } = self;
+        let Some((cutter, mut chunks)) = chunks else { return check(hasher, expected.as_ref(), size) };
+        let mut rest = cutter.finish();
+        let digest = check(hasher, expected.as_ref(), size)?;
+        if chunks.is_empty() && rest.len() == 1 {
+            return store.put_chunk(&namespace, digest, rest.remove(0));
+        }
+        rest.into_iter().try_for_each(|chunk| chunks.push(chunk))?;
+        let recipe = Recipe { size: digest.size, chunks: chunks.finish()? };
+        let weight = weight([recipe.chunks.len() * 80]);
+        store.make_room(weight)?;
+        store
+            .core()
+            .queue
+            .call(Terms::write(weight), move |group| put_recipe(group, &namespace, digest.hash, &recipe))?;
+        Ok(digest)
+    }
+}
+
 type Written = crossbeam_channel::Receiver<Result<(ContentHash, u32)>>;
 
 /// Hashes, compresses and appends the chunks of one blob, a few at a time.
-struct ChunkWriter<'a> {
-    store: &'a Store,
+struct ChunkWriter {
+    store: Store,
     under_way: VecDeque<Written>,
     done: Vec<(ContentHash, u32)>,
 }
 
-impl<'a> ChunkWriter<'a> {
-    fn new(store: &'a Store) -> Self {
+impl ChunkWriter {
+    fn new(store: Store) -> Self {
         Self { store, under_way: VecDeque::new(), done: Vec::new() }
     }
 
@@ -288,13 +326,13 @@ impl<'a> ChunkWriter<'a> {
     }
 
     fn push(&mut self, content: Bytes) -> Result<()> {
-        let core = self.store.core();
+        let core = Arc::clone(self.store.core());
         if self.under_way.len() >= core.pool.depth() {
             self.settle_first()?;
         }
         self.store.make_room(weight([content.len()]))?;
         let (sender, receiver) = crossbeam_channel::bounded(1);
-        let task_core = Arc::clone(core);
+        let task_core = Arc::clone(&core);
         let _ = core.pool.run(move || {
             let hash = ContentHash::of(&content);
             let record = Record::chunk(hash, content, task_core.options.level);
@@ -323,7 +361,7 @@ impl<'a> ChunkWriter<'a> {
     }
 }
 
-impl Drop for ChunkWriter<'_> {
+impl Drop for ChunkWriter {
     fn drop(&mut self) {
         // A put that failed leaves nothing under way behind it.
         self.under_way.drain(..).for_each(|chunk| drop(chunk.recv()));

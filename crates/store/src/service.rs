@@ -4,21 +4,18 @@
 //! is awaited, so that no thread stands waiting for a sync. Everything else runs on tokio's blocking threads, at most so
 //! many at a time.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_core::Stream;
 use futures_util::StreamExt as _;
 use larder_base::{
     Access, Adopted, Blob, BlobStream, Blobs, BoxFuture, ByteRange, ContentHash, Digest, Entries, Entry, EntryAddress,
     EntryBody, EntryPrefix, Error, ErrorKind, Hasher, ListPage, Located, Namespace, NewEntry, PartName, PutIf,
     PutOutcome, Result, Segments, UploadId, chunk, stream_of,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
-use crate::blobs::{Glance, check};
+use crate::blobs::{BlobPut, Glance, check};
 use crate::committer::Terms;
 use crate::group::Group;
 use crate::store::Store;
@@ -27,12 +24,12 @@ use crate::store::Store;
 const IN_PLACE_MAX: usize = 64 << 10;
 /// Hashes up to which a question is answered where the call arrives.
 const HASHES_IN_PLACE_MAX: u32 = 32;
-/// Pieces of a body that wait between the network and a blocking thread.
-const PIECES_AHEAD: usize = 4;
-/// Bytes of a part that are written at once.
-const RECEIVE_AT_ONCE: usize = 1 << 20;
+/// Bytes of a body that are taken to a blocking thread at once.
+const AT_ONCE: usize = 1 << 20;
 /// Bytes of blobs of one chunk, but more than [`IN_PLACE_MAX`], that are in memory to be put.
 const PUT_BYTES_MAX: usize = 64 << 20;
+/// Blobs of more than one chunk that are put at a time; each has some 4 MiB in memory.
+const LARGE_PUTS_MAX: usize = 64;
 
 /// A [`Store`] behind the storage traits.
 #[derive(Clone)]
@@ -42,13 +39,16 @@ pub struct StoreService {
     work: Arc<Semaphore>,
     /// Memory for blobs of one chunk, in KiB.
     puts: Arc<Semaphore>,
+    /// Puts of blobs of more than one chunk.
+    large_puts: Arc<Semaphore>,
 }
 
 impl StoreService {
     /// A service that keeps at most `threads` blocking threads busy. Call it within a tokio runtime.
     pub fn new(store: Store, threads: usize) -> Self {
-        let work = Arc::new(Semaphore::new(threads.max(1)));
-        Self { store, work, puts: Arc::new(Semaphore::new(PUT_BYTES_MAX >> 10)) }
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let (work, puts) = (semaphore(threads.max(1)), semaphore(PUT_BYTES_MAX >> 10));
+        Self { store, work, puts, large_puts: semaphore(LARGE_PUTS_MAX) }
     }
 
     /// The store below.
@@ -65,16 +65,31 @@ impl StoreService {
         work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let permit = Arc::clone(&self.work).acquire_owned().await.map_err(|_| closed())?;
-        let store = self.store.clone();
-        let work = move || {
+        self.on_a_thread(move |store| {
             let _permit = permit;
-            work(&store)
-        };
+            work(store)
+        })
+        .await
+    }
+
+    /// Closes the store, whatever work is under way: as [`Store::close`].
+    ///
+    /// # Errors
+    /// Those of [`Store::close`].
+    pub async fn close(&self) -> Result<()> {
+        self.on_a_thread(Store::close).await
+    }
+
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.store.clone();
         #[expect(
             clippy::disallowed_methods,
-            reason = "the one place of this crate that crosses, bounded by the permit"
+            reason = "the one place of this crate that crosses, bounded by the permits of its callers"
         )]
-        let task = tokio::task::spawn_blocking(work);
+        let task = tokio::task::spawn_blocking(move || work(&store));
         task.await
             .map_err(|error| Error::new(ErrorKind::Failed, "use store", "the work was lost").with_source(error))?
     }
@@ -118,33 +133,32 @@ impl StoreService {
         self.commit(terms, op).await
     }
 
-    /// Puts a blob larger than one chunk: `ahead` was read already, `body` is the rest.
+    /// Puts a blob larger than one chunk: `ahead` was read already, `body` is the rest. No thread is held while the
+    /// client is waited for: a client may take its time, and only its own put waits.
     async fn put_large(
         &self,
         namespace: &Namespace,
         expected: Option<&ContentHash>,
         size: Option<u64>,
-        ahead: Vec<Bytes>,
+        mut ahead: Vec<Bytes>,
         mut body: BlobStream,
     ) -> Result<Digest> {
-        let (sender, receiver) = mpsc::channel::<Result<Bytes>>(PIECES_AHEAD);
         let (namespace, expected) = (namespace.clone(), expected.copied());
-        let put = self.blocking(move |store| {
-            let mut pieces = Received { ahead: ahead.into_iter(), rest: receiver, ended: false };
-            store.put(&namespace, expected.as_ref(), size, &mut pieces)
-        });
-        let feed = async move {
-            while let Some(piece) = body.next().await {
-                let failed = piece.is_err();
-                if sender.send(piece).await.is_err() || failed {
-                    return;
-                }
+        let begun = self.blocking(move |store| store.begin_put(&namespace, expected.as_ref(), size)).await?;
+        let mut put = IdlePut(Some(begun));
+        let mut bytes = AT_ONCE;
+        loop {
+            if bytes >= AT_ONCE {
+                let batch = std::mem::take(&mut ahead);
+                bytes = 0;
+                put = self.blocking(move |_| put.take(&batch)).await?;
             }
-            // An end without this word is a caller that went away, not the end of the blob.
-            let _ = sender.send(Ok(Bytes::new())).await;
-        };
-        let (digest, ()) = futures_util::future::join(put, feed).await;
-        digest
+            let Some(piece) = body.next().await else { break };
+            let piece = piece?;
+            bytes += piece.len();
+            ahead.push(piece);
+        }
+        self.blocking(move |_| put.take(&ahead)?.finish()).await
     }
 
     /// A stream of what an iterator reads on blocking threads, one piece ahead.
@@ -179,49 +193,33 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "use store", "the store is closed")
 }
 
-/// The pieces of a body as a blocking thread takes them.
-struct Received {
-    ahead: std::vec::IntoIter<Bytes>,
-    rest: mpsc::Receiver<Result<Bytes>>,
-    ended: bool,
-}
+/// A put between two of its batches. To give one up is to wait for those of its chunks that are under way, which is
+/// nothing to do on a thread that serves connections.
+struct IdlePut(Option<BlobPut>);
 
-impl Iterator for Received {
-    type Item = Result<Bytes>;
+impl IdlePut {
+    fn take(mut self, batch: &[Bytes]) -> Result<Self> {
+        let mut put = self.0.take().expect("there until it is finished");
+        // A put that fails ends here, where it may wait.
+        batch.iter().try_for_each(|piece| put.take(piece))?;
+        self.0 = Some(put);
+        Ok(self)
+    }
 
-    fn next(&mut self) -> Option<Result<Bytes>> {
-        if let Some(piece) = self.ahead.next() {
-            return Some(Ok(piece));
-        }
-        if self.ended {
-            return None;
-        }
-        match self.rest.blocking_recv() {
-            Some(Ok(piece)) if piece.is_empty() => {
-                self.ended = true;
-                None
-            }
-            Some(piece) => Some(piece),
-            None => {
-                self.ended = true;
-                Some(Err(Error::new(ErrorKind::Unavailable, "put blob", "the sender went away before the end")))
-            }
-        }
+    fn finish(mut self) -> Result<Digest> {
+        self.0.take().expect("there until it is finished").finish()
     }
 }
 
-/// Passes on the pieces of a body that are not empty: an empty one would look like the end.
-struct NotEmpty(BlobStream);
-
-impl Stream for NotEmpty {
-    type Item = Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        loop {
-            match self.0.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
-                other => return other,
-            }
+impl Drop for IdlePut {
+    fn drop(&mut self) {
+        let Some(put) = self.0.take() else { return };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it must not wait for a permit, as there is nobody who would wait with it"
+        )]
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(put));
         }
     }
 }
@@ -269,7 +267,7 @@ impl Blobs for StoreService {
         body: BlobStream,
     ) -> BoxFuture<'a, Result<Digest>> {
         Box::pin(async move {
-            let mut body: BlobStream = Box::pin(NotEmpty(body));
+            let mut body = body;
             let mut permit = None;
             let mut ahead = Vec::new();
             let mut length = 0;
@@ -282,11 +280,14 @@ impl Blobs for StoreService {
                     return Err(Error::invalid("put blob", message));
                 }
                 if length > chunk::MAX_LEN {
+                    // What was read stays accounted for until its place is taken; who has that needs nothing more.
+                    let _large = self.large_puts.acquire().await.map_err(|_| closed())?;
                     drop(permit);
                     return self.put_large(namespace, expected, size, ahead, body).await;
                 }
                 if length > IN_PLACE_MAX && permit.is_none() {
-                    // Who holds a permit needs nothing more, so that waiting for one always ends.
+                    // Who holds a permit needs at most a place among the large puts, and those none of this, so that
+                    // waiting for one always ends.
                     let most = size.unwrap_or(u64::MAX).min(chunk::MAX_LEN as u64);
                     let permits = u32::try_from(most.div_ceil(1024)).expect("a chunk has at most MAX_LEN bytes");
                     permit = Some(self.puts.acquire_many(permits).await.map_err(|_| closed())?);
@@ -394,7 +395,7 @@ impl Segments for StoreService {
                 let piece = piece?;
                 bytes += piece.len();
                 pieces.push(piece);
-                if bytes >= RECEIVE_AT_ONCE {
+                if bytes >= AT_ONCE {
                     let batch = std::mem::take(&mut pieces);
                     bytes = 0;
                     receipt = self

@@ -145,9 +145,9 @@ pub(crate) async fn purge_all(
 
 /// The caller as a reader of one scope, if it may see that.
 fn in_scope(caller: &Caller, scope: &Scope) -> Option<Caller> {
-    let own = caller.write_scope().is_ok_and(|own| own == scope);
-    let visible = own || caller.is_admin() || caller.read_scopes().contains(scope);
-    visible.then(|| Caller::resumed(caller.principal().clone(), caller.namespace().clone(), scope.clone()))
+    caller
+        .may_see(scope)
+        .then(|| Caller::resumed(caller.principal().clone(), caller.namespace().clone(), scope.clone()))
 }
 
 fn no_such_entry(key: &Key) -> Failure {

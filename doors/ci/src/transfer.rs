@@ -1,23 +1,17 @@
 //! Where bytes move when there is no bucket: Larder's own signed URLs.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use larder_base::{BlobStream, ByteRange, Error, ErrorKind, Namespace, PartName};
+use larder_base::{ByteRange, Namespace, PartName};
 use larder_door::{body_of, content_length, stream_of_body};
 
 use crate::Ci;
 use crate::failure::Failure;
 use crate::permission::{Permission, Signature};
 use crate::request::{Asked, Segments};
-
-/// How long a client may send nothing in the middle of a part.
-const STALL: Duration = Duration::from_secs(60);
 
 /// `GET runs/{segment}/{offset}/{length}`
 pub(crate) async fn send_run(
@@ -54,21 +48,8 @@ pub(crate) async fn receive_part(
         return Err(Failure::invalid(message).with_hint("ask for the part's URL again with the length it has"));
     }
     ci.uploads().still_open(&part.upload).await?;
-    ci.cache().receive_part(&part, length, bounded_in_time(stream_of_body(body))).await?;
+    ci.cache().receive_part(&part, length, stream_of_body(body)).await?;
     ci.cache().counters().bytes_in(ci.cache().name().as_str(), length);
     ci.arrivals().note(part);
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A client that has vanished without a word must not hold a part for ever.
-fn bounded_in_time(body: BlobStream) -> BlobStream {
-    Box::pin(stream::try_unfold(body, |mut body| async move {
-        match tokio::time::timeout(STALL, body.next()).await {
-            Ok(piece) => Ok(piece.transpose()?.map(|piece| (piece, body))),
-            Err(_) => {
-                let message = format!("the client sent nothing for {} s", STALL.as_secs());
-                Err(Error::new(ErrorKind::Unavailable, "receive part", message))
-            }
-        }
-    }))
 }

@@ -13,24 +13,27 @@ use hyper_util::service::TowerToHyperService;
 use larder_base::{Error, ErrorKind, Result};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::connection::Connection;
+use super::open_files;
+use super::patience::{Patience, Patient};
 
 /// What a server allows at once.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// Connections; a further one waits to be accepted.
+    /// Connections at most, fewer where the process may open few files; a further one waits to be accepted.
     pub connections: usize,
-    /// How long a client may take for the head of a request.
-    pub head: Duration,
+    /// How long a connection may do nothing.
+    pub patience: Patience,
     /// How long requests under way may still take when the server stops.
     pub drain: Duration,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { connections: 4096, head: Duration::from_secs(30), drain: Duration::from_secs(10) }
+        Self { connections: 16_384, patience: Patience::default(), drain: Duration::from_secs(10) }
     }
 }
 
@@ -41,7 +44,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address. Raises the process's limit on open files as far as it may go: each connection is one.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the address is taken or not of this machine.
@@ -51,7 +54,8 @@ impl Listener {
                 .with_source(source)
                 .with_hint("another server may be running there; choose another address with --listen")
         })?;
-        Ok(Self { listener, limits })
+        let connections = limits.connections.min(open_files::connections(open_files::raise_limit()));
+        Ok(Self { listener, limits: ServerLimits { connections, ..limits } })
     }
 
     /// The address that was bound, its port chosen if 0 was asked for.
@@ -70,18 +74,20 @@ impl Listener {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let graceful = GracefulShutdown::new();
         let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.head).writev(true);
+        // hyper counts the time between requests as part of the next head, so this is the limit of idleness.
+        http.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.patience.idle).writev(true);
         http.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
+        let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept(&room) => accepted,
+                Some(_) = connections.join_next() => continue,
                 () = &mut stop => break,
             };
             let Some((connection, permit)) = accepted else { continue };
             let service = TowerToHyperService::new(routes.clone());
             let serving = graceful.watch(http.serve_connection(TokioIo::new(connection), service).into_owned());
-            #[expect(clippy::disallowed_methods, reason = "the one place where a connection gets its task")]
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 if let Err(error) = serving.await {
                     // The client broke off, or spoke no HTTP: its matter, not the operator's.
                     debug!(%error, "connection ended");
@@ -97,12 +103,17 @@ impl Listener {
                 "requests were still under way at the deadline and are cut off"
             );
         }
+        // When this returns no request is at work on what is about to be closed.
+        connections.shutdown().await;
     }
 
-    async fn accept(&self, room: &Arc<Semaphore>) -> Option<(Connection, OwnedSemaphorePermit)> {
+    async fn accept(&self, room: &Arc<Semaphore>) -> Option<(Patient<Connection>, OwnedSemaphorePermit)> {
         let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
         match self.listener.accept().await {
-            Ok((stream, _)) => Connection::new(stream).ok().map(|connection| (connection, permit)),
+            Ok((stream, _)) => {
+                let connection = Connection::new(stream).ok()?;
+                Some((Patient::new(connection, self.limits.patience), permit))
+            }
             Err(error) => {
                 // Most likely out of file descriptors; a pause lets connections end.
                 warn!(%error, "cannot accept a connection");
@@ -112,3 +123,6 @@ impl Listener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

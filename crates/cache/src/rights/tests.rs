@@ -68,3 +68,19 @@ fn an_operator_is_an_administrator_of_every_namespace() {
     assert!(rights.check_operator(None).is_err());
     assert!(Rights::Open.check_operator(None).is_ok());
 }
+
+#[test]
+fn a_caller_may_see_what_it_reads_and_what_it_writes_and_an_administrator_all() {
+    let mut writer = grant("ci", "t", "acme", Some(Scope::Pr(9)));
+    let resolve = |grant: &Grant| {
+        Rights::Tokens(vec![grant.clone()]).resolve(Some(&Credential::new("t")), &namespace("acme")).unwrap()
+    };
+    let seen = |grant: &Grant| {
+        [Scope::Trusted, Scope::Pr(7), Scope::Pr(9), Scope::Pr(1)].map(|scope| resolve(grant).may_see(&scope))
+    };
+    assert_eq!(seen(&writer), [true, true, true, false]);
+    writer.write = None;
+    assert_eq!(seen(&writer), [true, true, false, false]);
+    writer.admin = true;
+    assert_eq!(seen(&writer), [true; 4]);
+}

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use larder_base::*;
 
 use super::StoreService;
@@ -89,4 +90,62 @@ async fn entries_go_through_in_place_and_by_thread() {
         assert!(service.delete(&at).await.unwrap());
         assert_eq!(Entries::get(&service, &at, Access::Serve).await.unwrap(), None);
     }
+}
+
+/// A put of a large blob whose client has stalled in the middle of it, polled until it waits for the client.
+async fn stalled(service: &StoreService, seed: u64) -> impl Future<Output = Result<Digest>> {
+    let (reached, at_the_stall) = tokio::sync::oneshot::channel();
+    let mut reached = Some(reached);
+    let stall = futures_util::stream::poll_fn(move |_| {
+        if let Some(reached) = reached.take() {
+            let _ = reached.send(());
+        }
+        std::task::Poll::Pending
+    });
+    let body: BlobStream = Box::pin(stream(pieces(&noise(seed, 5 << 20), 500_000)).chain(stall));
+    let service = service.clone();
+    let mut put: BoxFuture<'static, _> =
+        Box::pin(async move { Blobs::put(&service, &ns("a"), None, None, body).await });
+    tokio::select! {
+        ended = &mut put => panic!("{ended:?}"),
+        _ = at_the_stall => put,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_stall_stop_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    let mut puts = Vec::new();
+    for seed in 0..12 {
+        puts.push(stalled(&service, seed).await);
+    }
+    let content = noise(99, 6 << 20);
+    let digest = Blobs::put(&service, &ns("a"), None, None, stream(pieces(&content, 1 << 20))).await.unwrap();
+    let blob = Blobs::get(&service, &ns("a"), &digest.hash, ByteRange::ALL).await.unwrap().unwrap();
+    assert_eq!(collect(blob.body, usize::MAX).await.unwrap(), content);
+    let all = EntryPrefix { namespace: ns("a"), scope: None, door: None, prefix: String::new() };
+    assert!(service.list(&all, None, 10).await.unwrap().entries.is_empty());
+    service.blocking(crate::Store::close).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_closes_while_all_threads_are_at_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    let (release, held) = crossbeam_channel::bounded::<()>(0);
+    let work = (0..4).map(|_| {
+        let held = held.clone();
+        service.blocking(move |_| {
+            let _ = held.recv();
+            Ok(())
+        })
+    });
+    let close = async {
+        assert_eq!(service.work.available_permits(), 0);
+        service.close().await.unwrap();
+        drop(release);
+    };
+    // The work is polled first and has all permits by then.
+    futures_util::future::join(futures_util::future::join_all(work), close).await;
 }

@@ -54,6 +54,28 @@ async fn a_listing_is_newest_first_in_pages_and_of_what_the_caller_may_see() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_scope_that_is_written_and_not_read_is_listed_and_purged_by_prefix() {
+    let world = World::with_tokens();
+    let server = filled(&world).await;
+    let apart = server.with_token("apart");
+    assert_eq!(keys(&apart.get("entries?scope=pr/7").await.1), ["linux/rust-3", "linux/rust-2"]);
+    assert_eq!(keys(&apart.get("entries?prefix=linux/rust-3").await.1), ["linux/rust-3"]);
+    assert_eq!(keys(&apart.delete("entries?prefix=linux").await.1), ["linux/rust-3", "linux/rust-2"]);
+    assert!(keys(&server.with_token("pr").get("entries?scope=pr/7").await.1).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_of_a_scope_that_may_not_be_seen_does_not_tell_that_there_is_more() {
+    let world = World::with_tokens();
+    let server = filled(&world).await;
+    let (_, seen) = server.with_token("pr").get("entries?scope=pr/7&limit=1").await;
+    assert!(seen["next"].is_string());
+    let (status, unseen) = server.with_token("trusted").get("entries?scope=pr/7&limit=1").await;
+    assert_eq!((status, &unseen["next"]), (StatusCode::OK, &Value::Null));
+    assert!(keys(&unseen).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn showing_an_entry_is_not_using_it_and_restoring_is() {
     let world = World::with_tokens();
     let server = filled(&world).await;
