@@ -61,7 +61,7 @@ impl ActiveLog {
         let log = Self::resume(segment, file, start, 0);
         rows.set(Table::Segments, &segment.to_be_bytes(), log.row(start, 0, rows.now, None).encode());
         rows.set(Table::Meta, meta::POSITION, Position { segment, offset: start, ordinal: 0 }.encode());
-        core.heat.add(segment);
+        core.heat.add_active(segment);
         core.files.keep(segment, Arc::clone(&log.file));
         core.usage.segments.fetch_add(start, Ordering::Relaxed);
         Ok(log)
@@ -121,6 +121,7 @@ impl ActiveLog {
         core.usage.segments.fetch_add(length - self.offset, Ordering::Relaxed);
         *core.active.write() = Some((next.segment, Arc::clone(&next.file)));
         core.index.overlay.publish(rows.changes);
+        core.heat.unpin(self.segment);
         let appended = self.appended;
         *self = next;
         self.appended = appended;

@@ -263,6 +263,7 @@ impl Replay<'_> {
             }
             row.length = cut;
             if is_last {
+                self.core.heat.add_active(id);
                 resumed = Some(ActiveLog::resume(id, Arc::clone(&file), cut, ordinal));
             } else if let Some(lines) = read_lines(&*file, cut).at("read segment", &path)? {
                 let end = write_trailer(&*file, cut, Origin::Log, lines).at("seal segment", &path)?;

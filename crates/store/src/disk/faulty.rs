@@ -68,6 +68,7 @@ struct State {
     fault: Option<(u64, Fault)>,
     dead: bool,
     full: bool,
+    watch: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl State {
@@ -77,6 +78,9 @@ impl State {
             return Err(io::Error::other("the power is gone"));
         }
         self.operations += 1;
+        if let Some(watch) = &self.watch {
+            watch();
+        }
         let fault = self.fault.filter(|(at, _)| *at == self.operations).map(|(_, fault)| fault);
         match fault {
             Some(Fault::Fail) => return Err(io::Error::other("the disk failed")),
@@ -123,6 +127,11 @@ impl FaultyDisk {
     pub(crate) fn plan(&self, after: u64, fault: Fault) {
         let mut state = self.state.lock();
         state.fault = Some((state.operations + after, fault));
+    }
+
+    /// Calls `look` before every changing operation; it must not use the disk.
+    pub(crate) fn watch(&self, look: impl Fn() + Send + Sync + 'static) {
+        self.state.lock().watch = Some(Arc::new(look));
     }
 
     /// There is space again.
