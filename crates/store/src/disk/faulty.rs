@@ -320,12 +320,24 @@ impl DiskFile for FaultyFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state.lock();
-        if state.step(Need::Nothing)? == Some(Fault::Tear) {
-            return Err(io::Error::other("the power is gone"));
-        }
+        let step = state.step(Need::Nothing);
+        let is_dead = state.dead;
         let inode = &mut state.inodes[self.inode];
-        inode.synced = inode.written.clone();
-        inode.changes.clear();
-        Ok(())
+        match step {
+            Ok(Some(Fault::Tear)) => Err(io::Error::other("the power is gone")),
+            Ok(_) => {
+                let Inode { synced, changes, .. } = inode;
+                changes.drain(..).for_each(|change| Inode::apply(synced, &change));
+                Ok(())
+            }
+            Err(error) => {
+                if !is_dead {
+                    // As kernels do: the pages count as clean from now on. They are read until they are dropped, and a
+                    // later sync succeeds without them.
+                    inode.changes.clear();
+                }
+                Err(error)
+            }
+        }
     }
 }

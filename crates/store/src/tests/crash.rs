@@ -292,6 +292,57 @@ fn an_adoption_that_the_index_knows_has_its_file() {
 }
 
 #[test]
+fn what_an_opening_believes_is_on_the_disk_before_it_is_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk);
+    let content = noise(1, 500);
+    // The process dies between the write and its sync.
+    disk.plan(2, Fault::Cut);
+    put(&store, "a", &content).unwrap_err();
+    drop(store);
+    let disk = disk.after_kill();
+    let store = open_on(dir.path(), &disk);
+    let length = disk.bytes("segments/00000001.seg").len();
+    let digest = put(&store, "a", &content).unwrap();
+    assert_eq!(disk.bytes("segments/00000001.seg").len(), length, "it was there, so nothing was written");
+    drop(store);
+    let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
+    assert_eq!(get(&store, "a", &digest.hash).unwrap(), content);
+}
+
+#[test]
+fn an_adoption_that_an_opening_believes_is_on_the_disk_before_it_is_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let contents = [noise(1, 500)];
+    let body = upload_body(&contents);
+    let mut finished = 0;
+    for k in 1.. {
+        let disk = FaultyDisk::default();
+        let store = open_on(dir.path(), &disk);
+        store.receive(&part(1), body.len() as u64, &mut [Ok(body.clone())].into_iter()).unwrap();
+        disk.plan(k, Fault::Cut);
+        let adopted = store.adopt(&ns("up"), &part(1));
+        drop(store);
+        let disk = disk.after_kill();
+        let store = open_on(dir.path(), &disk);
+        if adopted.is_err() && store.adopt(&ns("up"), &part(1)).unwrap().is_none() {
+            finished += 1;
+        }
+        let digest = put(&store, "up", &contents[0]).unwrap();
+        drop(store);
+        let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
+        assert_eq!(get(&store, "up", &digest.hash).unwrap(), contents[0], "killed at operation {k}");
+        drop(store);
+        std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        if adopted.is_ok() {
+            break;
+        }
+    }
+    assert!(finished > 1, "an opening finished {finished} adoptions");
+}
+
+#[test]
 fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
