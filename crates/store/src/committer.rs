@@ -204,6 +204,12 @@ impl Queue {
         Some(taken)
     }
 
+    /// How many operations wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.lock().operations.len()
+    }
+
     /// Takes nothing more; what was taken is still done.
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;

@@ -3,10 +3,10 @@
 use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
-use larder_base::segment::{RECORD_HEADER_LEN, Record};
+use larder_base::segment::{RECORD_HEADER_LEN, Record, RecordKind};
 use larder_base::{ContentHash, Namespace, Result};
 
-use crate::body::{Commit, Grant, Placed, TouchMark, TrailerLine};
+use crate::body::{Commit, Grant, Placed, Recipe, TouchMark, TrailerLine};
 use crate::core::Core;
 use crate::row::Place;
 use crate::rows::{MarksDue, Rows};
@@ -83,8 +83,20 @@ impl<'a> Group<'a> {
     /// Appends a chunk or recipe of a blob of `size` bytes; nobody has it until it is granted.
     pub(crate) fn append_blob(&mut self, record: Record, size: u64) {
         let line = TrailerLine::from(&record.header);
+        if line.kind == RecordKind::Recipe
+            && let Ok(recipe) = Recipe::decode(&record.body)
+        {
+            self.rows.keep_unwritten(line.hash, recipe);
+        }
         let place = self.append(record);
         self.rows.take_blob(&line, place, size);
+    }
+
+    /// Whether a record can be read back already: neither those of this group can, nor those of a segment that only exists
+    /// once it is durable.
+    pub(crate) fn is_written(&self, place: Place) -> bool {
+        let is_own = place.segment == self.segment && place.ordinal >= self.first_ordinal;
+        !is_own && !self.rows.coming.contains(&place.segment)
     }
 
     /// Gives a namespace blobs that are here. The records of all grants of a group are written together.

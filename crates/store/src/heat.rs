@@ -106,6 +106,11 @@ impl Heat {
         self.segments.write().entry(id).or_default();
     }
 
+    /// A segment exists that the log goes on in: pinned from its first moment, until [`Heat::unpin`] when it is sealed.
+    pub(crate) fn add_active(&self, id: u32) {
+        self.segments.write().entry(id).or_default().lock().pins += 1;
+    }
+
     /// A segment is no more.
     pub(crate) fn remove(&self, id: u32) {
         self.segments.write().remove(&id);

@@ -50,6 +50,11 @@ pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
         evicted: Vec::new(),
         outcome: Recovery::default(),
     };
+    // A process that died leaves names and bytes that only memory has. What is believed here is acknowledged later without
+    // another sync, so it must reach the disk first.
+    for directory in [SEGMENTS, STAGING] {
+        core.disk.sync_directory(directory).at("sync directory", directory)?;
+    }
     replay.load_segments()?;
     let log = replay.run()?;
     let Replay { rows, evicted, outcome, .. } = replay;
@@ -219,6 +224,7 @@ impl Replay<'_> {
         let path = segment_path(id);
         let file = self.core.files.get(id).at("open segment", &path)?;
         let length = self.files[&id];
+        file.sync().at("sync segment", &path)?;
         if self.rows.segment(id)?.is_none() {
             self.core.heat.add(id);
             self.core.usage.segments.fetch_add(length, Ordering::Relaxed);
@@ -263,6 +269,7 @@ impl Replay<'_> {
             }
             row.length = cut;
             if is_last {
+                self.core.heat.add_active(id);
                 resumed = Some(ActiveLog::resume(id, Arc::clone(&file), cut, ordinal));
             } else if let Some(lines) = read_lines(&*file, cut).at("read segment", &path)? {
                 let end = write_trailer(&*file, cut, Origin::Log, lines).at("seal segment", &path)?;
@@ -361,6 +368,7 @@ impl Replay<'_> {
         }
         let length = self.files[&adoption.segment];
         let file = self.core.files.get(adoption.segment).at("open segment", &path)?;
+        file.sync().at("sync segment", &path)?;
         let Some((_, trailer)) = read_trailer(&*file, length).at("read segment", &path)? else {
             tracing::error!(segment = adoption.segment, "an adopted segment has lost its trailer; it is absent");
             self.outcome.damaged_records += 1;

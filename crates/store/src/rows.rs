@@ -2,7 +2,7 @@
 //! read again after a crash.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +25,10 @@ pub(crate) struct Rows<'a> {
     pub(crate) core: &'a Core,
     pub(crate) changes: Layer,
     pub(crate) now: Timestamp,
+    /// Segments that exist once `changes` are published: what lies in them is as good as there.
+    pub(crate) coming: BTreeSet<u32>,
+    /// Recipes whose records are not written yet and cannot be read back.
+    unwritten: HashMap<ContentHash, Arc<Recipe>>,
     /// Looks only at what is at hand, and notes in `would_wait` when that did not do.
     glancing: bool,
     would_wait: Cell<bool>,
@@ -33,7 +37,15 @@ pub(crate) struct Rows<'a> {
 impl<'a> Rows<'a> {
     pub(crate) fn new(core: &'a Core) -> Self {
         let now = core.now();
-        Self { core, changes: Layer::default(), now, glancing: false, would_wait: Cell::new(false) }
+        Self {
+            core,
+            changes: Layer::default(),
+            now,
+            coming: BTreeSet::new(),
+            unwritten: HashMap::new(),
+            glancing: false,
+            would_wait: Cell::new(false),
+        }
     }
 
     /// Rows for an answer without waiting for the disk; it holds only if [`Rows::would_wait`] is false in the end.
@@ -129,7 +141,11 @@ impl<'a> Rows<'a> {
     pub(crate) fn blob(&self, hash: &ContentHash) -> Result<Option<BlobRow>> {
         let Some(row) = self.get(Table::Blobs, &hash.to_key())? else { return Ok(None) };
         let row = BlobRow::decode(&row)?;
-        Ok(Some(row).filter(|row| self.core.heat.is_alive(row.place.segment, row.place.ordinal, self.now)))
+        Ok(Some(row).filter(|row| self.is_alive(row.place.segment, row.place.ordinal)))
+    }
+
+    fn is_alive(&self, segment: u32, ordinal: u32) -> bool {
+        self.coming.contains(&segment) || self.core.heat.is_alive(segment, ordinal, self.now)
     }
 
     /// A blob that a namespace has, with all its chunks, touched. Segments that need a durable mark before this may be
@@ -145,7 +161,11 @@ impl<'a> Rows<'a> {
                 self.would_wait.set(true);
                 return Ok(None);
             }
-            let Some(recipe) = self.core.recipe(hash, &row)? else { return Ok(None) };
+            let recipe = match self.unwritten.get(hash) {
+                Some(recipe) => Some(Arc::clone(recipe)),
+                None => self.core.recipe(hash, &row)?,
+            };
+            let Some(recipe) = recipe else { return Ok(None) };
             for (chunk, _) in &recipe.chunks {
                 if self.touched(chunk, due)?.is_none() {
                     return Ok(None);
@@ -164,6 +184,10 @@ impl<'a> Rows<'a> {
 
     /// Counts a record as used; false when it is gone.
     pub(crate) fn touch(&self, segment: u32, ordinal: u32, due: &mut MarksDue) -> bool {
+        if self.coming.contains(&segment) {
+            // All of it counts as used from the moment it exists.
+            return true;
+        }
         match self.core.heat.touch(segment, ordinal, self.now) {
             Touch::Gone => false,
             Touch::Kept { mark_due } => {
@@ -186,6 +210,11 @@ impl<'a> Rows<'a> {
             namespaces: Vec::new(),
         };
         self.set(Table::Blobs, &line.hash.to_key(), row.encode());
+    }
+
+    /// A recipe whose record was taken over and is not written yet.
+    pub(crate) fn keep_unwritten(&mut self, blob: ContentHash, recipe: Recipe) {
+        self.unwritten.insert(blob, Arc::new(recipe));
     }
 
     /// A namespace has these, as far as they are here.
@@ -214,7 +243,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn entry_row(&self, key: &[u8]) -> Result<Option<EntryRow>> {
         let Some(row) = self.get(Table::Entries, key)? else { return Ok(None) };
         let row = EntryRow::decode(&row)?;
-        Ok(Some(row).filter(|row| self.core.heat.is_alive(row.segment, row.ordinal, self.now)))
+        Ok(Some(row).filter(|row| self.is_alive(row.segment, row.ordinal)))
     }
 
     /// The links of an entry.

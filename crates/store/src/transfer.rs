@@ -272,6 +272,7 @@ fn adopt_in(
     }
     group.due.append(&mut due);
     group.append(adoption.to_record());
+    group.coming.insert(segment);
     group.adopt(&adoption, &trailer)?;
     let disk = Arc::clone(&group.core.disk);
     group.after_sync.push(Box::new(move |core| {

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Fail,
     /// It and all later ones that need space fail, until [`FaultyDisk::heal`].
     Full,
+    /// It fails, once, as for want of space: what a late allocation reports at a sync.
+    NoSpace,
     /// It and all later ones fail: the power is gone.
     Cut,
     /// As [`Fault::Cut`], but of a write the first half was handed to the disk.
@@ -68,6 +70,7 @@ struct State {
     fault: Option<(u64, Fault)>,
     dead: bool,
     full: bool,
+    watch: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl State {
@@ -77,9 +80,13 @@ impl State {
             return Err(io::Error::other("the power is gone"));
         }
         self.operations += 1;
+        if let Some(watch) = &self.watch {
+            watch();
+        }
         let fault = self.fault.filter(|(at, _)| *at == self.operations).map(|(_, fault)| fault);
         match fault {
             Some(Fault::Fail) => return Err(io::Error::other("the disk failed")),
+            Some(Fault::NoSpace) => return Err(io::ErrorKind::StorageFull.into()),
             Some(Fault::Full) => self.full = true,
             Some(Fault::Cut) => {
                 self.dead = true;
@@ -123,6 +130,11 @@ impl FaultyDisk {
     pub(crate) fn plan(&self, after: u64, fault: Fault) {
         let mut state = self.state.lock();
         state.fault = Some((state.operations + after, fault));
+    }
+
+    /// Calls `look` before every changing operation; it must not use the disk.
+    pub(crate) fn watch(&self, look: impl Fn() + Send + Sync + 'static) {
+        self.state.lock().watch = Some(Arc::new(look));
     }
 
     /// There is space again.
@@ -311,12 +323,24 @@ impl DiskFile for FaultyFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state.lock();
-        if state.step(Need::Nothing)? == Some(Fault::Tear) {
-            return Err(io::Error::other("the power is gone"));
-        }
+        let step = state.step(Need::Nothing);
+        let is_dead = state.dead;
         let inode = &mut state.inodes[self.inode];
-        inode.synced = inode.written.clone();
-        inode.changes.clear();
-        Ok(())
+        match step {
+            Ok(Some(Fault::Tear)) => Err(io::Error::other("the power is gone")),
+            Ok(_) => {
+                let Inode { synced, changes, .. } = inode;
+                changes.drain(..).for_each(|change| Inode::apply(synced, &change));
+                Ok(())
+            }
+            Err(error) => {
+                if !is_dead {
+                    // As kernels do: the pages count as clean from now on. They are read until they are dropped, and a
+                    // later sync succeeds without them.
+                    inode.changes.clear();
+                }
+                Err(error)
+            }
+        }
     }
 }

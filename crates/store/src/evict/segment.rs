@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use larder_base::segment::{Record, RecordKind};
-use larder_base::{ContentHash, EntryAddress, ErrorKind, Namespace, Result};
+use larder_base::{ContentHash, EntryAddress, Error, ErrorKind, Namespace, Result};
 
 use super::Evicted;
 use crate::body::{Adoption, Grant, Origin, Placed, Removal, Trailer, TrailerLine, eviction_record};
@@ -258,6 +258,11 @@ fn conclude(
     adoptions: Vec<Adoption>,
     removals: Vec<Removal>,
 ) -> Result<()> {
+    if id == group.segment {
+        // It is pinned, so nothing comes here; but what is acknowledged from now on would lie in an unlinked file.
+        let message = format!("segment {id} is the end of the log");
+        return Err(Error::new(ErrorKind::Failed, "evict segment", message));
+    }
     for adoption in adoptions {
         if group.core.heat.exists(adoption.segment) && adoption.segment != id {
             group.append(adoption.to_record());

@@ -1,9 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use larder_base::{Access, ByteRange, Clock, ContentHash, ErrorKind, PutIf, PutOutcome, Timestamp};
+use parking_lot::Mutex;
 
 use super::support::*;
 use crate::disk::faulty::{Fault, FaultyDisk};
@@ -122,6 +124,44 @@ fn when_all_is_promised_writes_are_refused_until_time_passes() {
     let gone = store.missing(&ns("a"), &stored).unwrap();
     assert!(!gone.is_empty() && gone.len() < stored.len(), "only as much as needed goes, not {}", gone.len());
     assert_eq!(gone[0], stored[0], "the oldest goes first");
+}
+
+#[test]
+fn the_end_of_the_log_is_never_evicted_not_even_while_it_moves_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let disk = FaultyDisk::default();
+    let open = || Store::open_on(tight(dir.path(), 8 << 20), Arc::new(disk.clone()), clock.clone()).unwrap();
+    for round in 0..2 {
+        let store = open();
+        let core = Arc::downgrade(store.core());
+        let evictable = Arc::new(AtomicU64::new(0));
+        let looks = Arc::new(Mutex::new(BTreeSet::new()));
+        {
+            let (evictable, looks) = (Arc::clone(&evictable), Arc::clone(&looks));
+            disk.watch(move || {
+                let Some(core) = core.upgrade() else { return };
+                // There are no adopted segments, so the newest is the end of the log, also before anyone is told.
+                let newest = core.heat.ids().last().copied().unwrap();
+                looks.lock().insert((newest, core.active.read().as_ref().map(|(id, _)| *id)));
+                if core.heat.freeze(newest, core.now()) {
+                    core.heat.thaw(newest);
+                    evictable.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for n in 0..12 {
+            put(&store, "a", &noise(round << 8 | n, 50_000)).unwrap();
+        }
+        assert_eq!(evictable.load(Ordering::SeqCst), 0, "round {round}");
+        let between = looks.lock().iter().filter(|(newest, active)| Some(*newest) != *active).count();
+        assert!(between > 2, "the log moved on while the test looked: {between}");
+        // What was sealed is as evictable as ever.
+        clock.advance(LONG);
+        store.set_quota(300 << 10);
+        assert!(evict_all(&store).segments > 1);
+        drop(store);
+    }
 }
 
 #[test]
@@ -320,7 +360,7 @@ fn evict_with_fault(k: u64, fault: Fault) -> bool {
     let mut dice = Dice(k);
     let mut disk = match fault {
         Fault::Cut | Fault::Tear => disk.after_power_cut(&mut || dice.roll(2) == 0),
-        Fault::Fail | Fault::Full => disk.after_kill(),
+        Fault::Fail | Fault::NoSpace | Fault::Full => disk.after_kill(),
     };
     for round in ["opened again", "evicted on", "index made anew"] {
         if round == "index made anew" {

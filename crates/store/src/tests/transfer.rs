@@ -205,3 +205,96 @@ fn adopted_segments_are_evicted_like_others() {
     assert_eq!(get(&store, "a", &kept).unwrap(), contents[7]);
     assert_eq!(get(&store, "a", &ContentHash::of(&contents[8])), None);
 }
+
+/// Keeps the committer busy until what is given back is dropped, so that all that arrives meanwhile is one group.
+fn hold_committer(store: &Store) -> crossbeam_channel::Sender<()> {
+    let (release, released) = crossbeam_channel::bounded::<()>(0);
+    let (started, has_started) = crossbeam_channel::bounded(1);
+    let wait = move |_: &mut crate::group::Group<'_>| {
+        started.send(()).unwrap();
+        let _ = released.recv();
+        Ok(())
+    };
+    store.core().queue.submit(
+        crate::committer::Terms::housekeeping(0).unsynced(),
+        wait,
+        |_: larder_base::Result<()>| {},
+    );
+    has_started.recv().unwrap();
+    release
+}
+
+fn until_waiting(store: &Store, operations: usize) {
+    while store.core().queue.len() < operations {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_adopted_and_put_in_one_group_belongs_to_all_who_proved_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let content = noise(1, 3000);
+    let hash = ContentHash::of(&content);
+    let body = segment(&[record(&content)]);
+    receive(&store, &part(1), &body);
+    receive(&store, &part(2), &body);
+    std::thread::scope(|scope| {
+        let held = hold_committer(&store);
+        let first = scope.spawn(|| store.adopt(&ns("first"), &part(1)).unwrap().unwrap());
+        until_waiting(&store, 1);
+        let put_too = scope.spawn(|| put(&store, "putter", &content).unwrap());
+        until_waiting(&store, 2);
+        let second = scope.spawn(|| store.adopt(&ns("second"), &part(2)).unwrap().unwrap());
+        until_waiting(&store, 3);
+        let at = address("putter", "trusted", "test", "key");
+        let stored = larder_base::EntryBody::Stored(larder_base::Digest::of(&content));
+        let new = larder_base::NewEntry { body: stored, ..value("") };
+        let (terms, op) = store.entry_write(&at, new, larder_base::PutIf::Always).unwrap();
+        let queue = &store.core().queue;
+        let entry = scope.spawn(move || queue.call(terms, op).unwrap());
+        until_waiting(&store, 4);
+        drop(held);
+        first.join().unwrap();
+        put_too.join().unwrap();
+        second.join().unwrap();
+        let outcome = entry.join().unwrap();
+        assert!(matches!(outcome, larder_base::PutOutcome::Stored(_)), "{outcome:?}");
+    });
+    let mut store = Some(store);
+    for round in ["at once", "opened again", "index made anew"] {
+        let store = store.take().unwrap_or_else(|| open(dir.path()));
+        for namespace in ["first", "second", "putter"] {
+            assert_eq!(get(&store, namespace, &hash).as_deref(), Some(&content[..]), "{namespace}, {round}");
+        }
+        assert_eq!(get(&store, "nobody", &hash), None);
+        drop(store);
+        if round == "opened again" {
+            std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_entry_put_in_one_group_with_the_large_blob_it_names_finds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let content = noise(1, 3 << 20);
+    let digest = larder_base::Digest::of(&content);
+    // Its chunks and its recipe are written, but the recipe belongs to a group that is not.
+    let recipe = {
+        put(&store, "other", &content).unwrap();
+        let rows = crate::rows::Rows::new(store.core());
+        let row = rows.blob(&digest.hash).unwrap().unwrap();
+        store.core().recipe(&digest.hash, &row).unwrap().unwrap()
+    };
+    *store.core().recipes.lock() = crate::core::RecipeCache::default();
+    let log = store.core().active.read().clone().unwrap();
+    let mut group = crate::group::Group::new(store.core(), log.0, log.1.size().unwrap(), 1000);
+    group.append_blob(recipe.to_record(digest.hash), recipe.size);
+    group.grant(&ns("a"), &[digest.hash]).unwrap();
+    let namespace = group.find_name("a").unwrap().unwrap();
+    let mut due = crate::rows::MarksDue::new();
+    assert!(group.present(namespace, &digest.hash, &mut due).unwrap().is_some());
+    assert_eq!(store.status().unwrap().quarantined, 0);
+}
