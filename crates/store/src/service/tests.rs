@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -114,19 +115,22 @@ async fn stalled(service: &StoreService, seed: u64) -> impl Future<Output = Resu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_stall_stop_nobody_else() {
-    let dir = tempfile::tempdir().unwrap();
-    let service = service(dir.path());
-    let mut puts = Vec::new();
-    for seed in 0..12 {
-        puts.push(stalled(&service, seed).await);
-    }
-    let content = noise(99, 6 << 20);
-    let digest = Blobs::put(&service, &ns("a"), None, None, stream(pieces(&content, 1 << 20))).await.unwrap();
-    let blob = Blobs::get(&service, &ns("a"), &digest.hash, ByteRange::ALL).await.unwrap().unwrap();
-    assert_eq!(collect(blob.body, usize::MAX).await.unwrap(), content);
-    let all = EntryPrefix { namespace: ns("a"), scope: None, door: None, prefix: String::new() };
-    assert!(service.list(&all, None, 10).await.unwrap().entries.is_empty());
-    service.blocking(crate::Store::close).await.unwrap();
+    let others = async {
+        let dir = tempfile::tempdir().unwrap();
+        let service = service(dir.path());
+        let mut puts = Vec::new();
+        for seed in 0..12 {
+            puts.push(stalled(&service, seed).await);
+        }
+        let content = noise(99, 6 << 20);
+        let digest = Blobs::put(&service, &ns("a"), None, None, stream(pieces(&content, 1 << 20))).await.unwrap();
+        let blob = Blobs::get(&service, &ns("a"), &digest.hash, ByteRange::ALL).await.unwrap().unwrap();
+        assert_eq!(collect(blob.body, usize::MAX).await.unwrap(), content);
+        let all = EntryPrefix { namespace: ns("a"), scope: None, door: None, prefix: String::new() };
+        assert!(service.list(&all, None, 10).await.unwrap().entries.is_empty());
+        service.blocking(crate::Store::close).await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(60), others).await.expect("the stalled clients hold no thread");
 }
 
 #[tokio::test]
