@@ -105,7 +105,8 @@ impl ActiveLog {
     /// is durable before the next segment has records. A segment that is not the last and lacks its trailer gets it at
     /// the next opening.
     pub(crate) fn roll(&mut self, core: &Core) -> Result<()> {
-        self.sync(core)?;
+        // Whatever the kind of the failure: nobody knows what of the unsynced groups is on the disk.
+        self.sync(core).inspect_err(|error| core.health.poison(error))?;
         let mut rows = Rows::new(core);
         let next = Self::begin(core, &mut rows)?;
         let sealed = self.seal(core);
@@ -149,7 +150,8 @@ impl ActiveLog {
             return Ok(self.offset);
         };
         lines.extend_from_slice(&self.lines);
-        let length = write_trailer(&*self.file, self.offset, Origin::Log, lines).at("seal segment", &path)?;
+        let length = append_trailer(&*self.file, self.offset, Origin::Log, lines).at("seal segment", &path)?;
+        self.file.sync().at("sync segment", &path).inspect_err(|error| core.health.poison(error))?;
         core.health.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(length)
     }
@@ -179,9 +181,14 @@ pub(crate) fn write_trailer(
     origin: Origin,
     lines: Vec<TrailerLine>,
 ) -> std::io::Result<u64> {
+    let length = append_trailer(file, offset, origin, lines)?;
+    file.sync()?;
+    Ok(length)
+}
+
+fn append_trailer(file: &dyn DiskFile, offset: u64, origin: Origin, lines: Vec<TrailerLine>) -> std::io::Result<u64> {
     let record = Trailer { origin, lines }.to_record(offset);
     let header = record.header.encode();
     file.write_at(&[IoSlice::new(&header), IoSlice::new(&record.body)], offset)?;
-    file.sync()?;
     Ok(offset + record.len())
 }

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Fail,
     /// It and all later ones that need space fail, until [`FaultyDisk::heal`].
     Full,
+    /// It fails, once, as for want of space: what a late allocation reports at a sync.
+    NoSpace,
     /// It and all later ones fail: the power is gone.
     Cut,
     /// As [`Fault::Cut`], but of a write the first half was handed to the disk.
@@ -84,6 +86,7 @@ impl State {
         let fault = self.fault.filter(|(at, _)| *at == self.operations).map(|(_, fault)| fault);
         match fault {
             Some(Fault::Fail) => return Err(io::Error::other("the disk failed")),
+            Some(Fault::NoSpace) => return Err(io::ErrorKind::StorageFull.into()),
             Some(Fault::Full) => self.full = true,
             Some(Fault::Cut) => {
                 self.dead = true;

@@ -221,7 +221,7 @@ fn run_with_fault(steps: &[Step], seed: u64, k: u64, fault: Fault) -> bool {
     drop(store);
     let mut dice = Dice(seed ^ k << 20);
     let disk = match fault {
-        Fault::Fail | Fault::Full => disk.after_kill(),
+        Fault::Fail | Fault::NoSpace | Fault::Full => disk.after_kill(),
         Fault::Cut | Fault::Tear => disk.after_power_cut(&mut || dice.roll(2) == 0),
     };
     let store = open_on(dir.path(), &disk);
@@ -270,6 +270,11 @@ fn a_torn_write_at_any_step_loses_nothing_acknowledged() {
 #[test]
 fn a_failed_operation_at_any_step_loses_nothing_acknowledged() {
     at_every_step(Fault::Fail, 20..22);
+}
+
+#[test]
+fn a_lack_of_space_at_any_step_loses_nothing_acknowledged() {
+    at_every_step(Fault::NoSpace, 40..42);
 }
 
 #[test]
@@ -359,6 +364,43 @@ fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     assert_eq!(get(&store, "a", &digest.hash).unwrap(), content);
     assert!(store.missing(&ns("a"), &[digest.hash]).unwrap().is_empty());
     assert!(store.status().unwrap().poisoned.is_some());
+}
+
+#[test]
+fn after_a_failed_sync_of_any_kind_the_index_stays_behind_the_log() {
+    for fault in [Fault::Fail, Fault::NoSpace] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let relaxed = Options { durability: Durability::Relaxed, segment_len: 100_000, ..small(dir.path()) };
+        let store = Store::open_on(relaxed, Arc::new(disk.clone()), HandClock::new()).unwrap();
+        // A group that nobody waits for is written without a sync, and with it the segment is long enough to be sealed.
+        let log = store.core().active.read().clone().unwrap();
+        let content = noise(1, 120_000);
+        let record = Record::chunk(ContentHash::of(&content), content.clone(), 1);
+        disk.plan(2, fault);
+        let terms = crate::committer::Terms::housekeeping(0).unsynced();
+        store
+            .core()
+            .queue
+            .call(terms, move |group| {
+                group.append_blob(record, 120_000);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(put(&store, "a", &noise(2, 500)).unwrap_err().kind(), ErrorKind::Failed, "{fault:?}");
+        assert!(store.status().unwrap().poisoned.is_some(), "{fault:?}");
+        assert_eq!(store.core().active.read().as_ref().unwrap().0, log.0);
+        let checkpoints = store.core().health.checkpoints.load(std::sync::atomic::Ordering::Relaxed);
+        store.checkpoint().unwrap_err();
+        store.close().unwrap_err();
+        assert_eq!(store.core().health.checkpoints.load(std::sync::atomic::Ordering::Relaxed), checkpoints);
+        drop(store);
+        let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
+        assert!(!store.recovery().clean);
+        assert_eq!(get(&store, "a", &ContentHash::of(&content)), None);
+        let digest = put(&store, "a", &content).unwrap();
+        assert_eq!(get(&store, "a", &digest.hash).unwrap(), content);
+    }
 }
 
 #[test]

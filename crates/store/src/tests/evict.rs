@@ -360,7 +360,7 @@ fn evict_with_fault(k: u64, fault: Fault) -> bool {
     let mut dice = Dice(k);
     let mut disk = match fault {
         Fault::Cut | Fault::Tear => disk.after_power_cut(&mut || dice.roll(2) == 0),
-        Fault::Fail | Fault::Full => disk.after_kill(),
+        Fault::Fail | Fault::NoSpace | Fault::Full => disk.after_kill(),
     };
     for round in ["opened again", "evicted on", "index made anew"] {
         if round == "index made anew" {
