@@ -40,7 +40,7 @@ struct Plan {
 
 impl Store {
     /// Drops a segment, if that may be done and is worth it; returns the bytes of its file.
-    pub(super) fn evict_segment(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
+    pub(crate) fn evict_segment(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
         let core = self.core();
         if !core.heat.freeze(id, core.now()) {
             return Ok(None);
@@ -108,8 +108,12 @@ impl Store {
         };
         match queue.call(terms, conclude()) {
             Err(error) if error.kind() == ErrorKind::Full => {
-                // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first.
+                // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first; but what
+                // was written again must be durable before, which the record would have waited for.
+                core.sync_active();
+                core.health.check("evict segment")?;
                 core.disk.remove(&path).at("remove segment", &path)?;
+                core.files.forget(id);
                 if let Err(error) = queue.call(terms, conclude()) {
                     tracing::warn!(%error, segment = id, "a segment was dropped without a record of it");
                 }
