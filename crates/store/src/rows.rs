@@ -412,13 +412,15 @@ impl<'a> Rows<'a> {
                 self.set(Table::Blobs, &line.hash.to_key(), row.encode());
             }
         }
+        // The record of an adoption is written again when the segment that it is in goes: newer marks stay.
+        let before = self.segment(adoption.segment)?;
         let row = SegmentRow {
             origin: Origin::Adopted,
             sealed: true,
             length: adoption.length,
             records,
-            touched: adoption.time,
-            held: Timestamp::default(),
+            touched: before.map_or(adoption.time, |row| row.touched.max(adoption.time)),
+            held: before.map_or(Timestamp::default(), |row| row.held),
         };
         self.set(Table::Segments, &adoption.segment.to_be_bytes(), row.encode());
         self.reserve_segment_id(adoption.segment)

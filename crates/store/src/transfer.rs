@@ -29,7 +29,7 @@ mod claims;
 mod verify;
 
 pub(crate) use claims::Claims;
-use verify::{Checked, verify};
+pub(crate) use verify::{Checked, verify};
 
 /// The most bytes of a part: offsets in a segment have 32 bits, and a segment is evicted as a whole.
 const PART_MAX: u64 = 1 << 30;

@@ -18,15 +18,15 @@ use crate::scan::{Scanner, Step};
 const BATCH: usize = 1 << 20;
 
 /// A part of which every record is a chunk that hashes to its name.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// Where the records end: before what an adoption that a crash ended had begun to write, if there is any.
-    pub(super) end: u64,
-    pub(super) lines: Vec<TrailerLine>,
-    pub(super) raw_bytes: u64,
+    pub(crate) end: u64,
+    pub(crate) lines: Vec<TrailerLine>,
+    pub(crate) raw_bytes: u64,
 }
 
 /// Checks the first `length` bytes of a part.
-pub(super) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &PartName) -> Result<Checked> {
+pub(crate) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &PartName) -> Result<Checked> {
     let path = part_path(part);
     let invalid = |offset: u64, problem: &dyn std::fmt::Display| {
         Error::invalid("adopt part", format!("part {part}, offset {offset}: {problem}"))
