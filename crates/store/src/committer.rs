@@ -237,7 +237,7 @@ pub(crate) fn run(core: &Arc<Core>, checkpointer: &Checkpointer, mut log: Active
     let closing = Closing(Arc::clone(core));
     while let Some(operations) = core.queue.take() {
         run_group(core, checkpointer, &mut log, operations);
-        if log.offset >= core.segment_len()
+        if log.is_full(core.segment_len())
             && core.health.check("seal segment").is_ok()
             && let Err(error) = log.roll(core)
         {

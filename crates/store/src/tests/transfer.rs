@@ -381,3 +381,22 @@ fn a_part_put_in_the_place_of_an_adopted_one_is_not_adopted_by_an_opening() {
         assert_eq!(get(&store, "a", &digest.hash).unwrap(), content);
     }
 }
+
+#[test]
+fn a_part_of_too_many_records_is_refused_and_one_of_the_most_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let one = record(&noise(1, 20));
+    let most = segment(&vec![one.clone(); 1 << 16]);
+    let more = segment(&vec![one; (1 << 16) + 1]);
+    receive_at_once(&store, &part(1), &more);
+    let error = store.adopt(&ns("a"), &part(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.hint().is_some() && error.message().contains("65536"), "{error}");
+    receive_at_once(&store, &part(1), &most);
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap().unwrap().records, 1 << 16);
+}
+
+fn receive_at_once(store: &Store, part: &PartName, body: &Bytes) {
+    store.receive(part, body.len() as u64, &mut [Ok(body.clone())].into_iter()).unwrap();
+}
