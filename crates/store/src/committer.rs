@@ -306,11 +306,16 @@ impl ActiveLog {
             action(core).map_err(poisoning)?;
         }
         let now = group.now;
-        for (due, held) in [(&group.due, false), (&group.held_due, true)] {
+        // A mark that a power cut may forget is due again. Relaxed stores promise nothing beyond that.
+        let is_durable = sync || core.options.durability == Durability::Relaxed;
+        for (due, held) in [(&group.due, false), (&group.held_due, true)].into_iter().filter(|_| is_durable) {
             due.iter().for_each(|segment| core.heat.marked(*segment, now, held));
         }
         if !lines.is_empty() {
             core.heat.written(self.segment, ordinals.clone(), now);
+            if is_durable {
+                core.heat.marked(self.segment, now, false);
+            }
             let position = Position { segment: self.segment, offset: end, ordinal: ordinals.end };
             group.set(Table::Meta, meta::POSITION, position.encode());
             let row = self.row(end, ordinals.end, now, group.segment(self.segment)?);

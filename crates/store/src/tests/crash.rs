@@ -423,6 +423,39 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_space() {
 }
 
 #[test]
+fn a_mark_counts_as_made_when_it_is_durable() {
+    use crate::committer::Terms;
+    use crate::heat::Touch;
+    for durability in [Durability::Synced, Durability::Relaxed] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = HandClock::new();
+        let options = Options { durability, ..small(dir.path()) };
+        let store = Store::open_on(options, Arc::new(FaultyDisk::default()), clock.clone()).unwrap();
+        put(&store, "a", &noise(1, 500)).unwrap();
+        let core = store.core();
+        let mark_due = || core.heat.touch(1, 0, core.now()) == Touch::Kept { mark_due: true };
+        let relaxed = durability == Durability::Relaxed;
+        assert!(!mark_due());
+        clock.advance(core.options.retention);
+        assert!(mark_due());
+        // A mark, and then a record, in groups that nobody waits for.
+        let unsynced = Terms::housekeeping(0).unsynced();
+        core.queue.call(unsynced, |group| Ok(group.due.insert(1))).unwrap();
+        assert_eq!(mark_due(), !relaxed);
+        let content = noise(2, 500);
+        let record = Record::chunk(ContentHash::of(&content), content, 1);
+        let append = move |group: &mut crate::group::Group<'_>| {
+            group.append_blob(record, 500);
+            Ok(())
+        };
+        core.queue.call(unsynced, append).unwrap();
+        assert_eq!(mark_due(), !relaxed);
+        core.queue.call(Terms::housekeeping(0), |group| Ok(group.due.insert(1))).unwrap();
+        assert!(!mark_due());
+    }
+}
+
+#[test]
 fn relaxed_writes_may_be_forgotten_by_a_power_cut_but_never_wrong() {
     for seed in 0..10 {
         let dir = tempfile::tempdir().unwrap();
