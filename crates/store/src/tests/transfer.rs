@@ -400,3 +400,20 @@ fn a_part_of_too_many_records_is_refused_and_one_of_the_most_is_not() {
 fn receive_at_once(store: &Store, part: &PartName, body: &Bytes) {
     store.receive(part, body.len() as u64, &mut [Ok(body.clone())].into_iter()).unwrap();
 }
+
+#[test]
+fn a_part_whose_adoption_failed_counts_as_long_as_it_waits() {
+    use crate::disk::faulty::{Fault, FaultyDisk};
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = Store::open_on(options(dir.path()), std::sync::Arc::new(disk.clone()), HandClock::new()).unwrap();
+    receive(&store, &part(1), &segment(&[record(&noise(1, 3000))]));
+    // The trailer and its two syncs; then there is no space for the record of the adoption.
+    disk.plan(4, Fault::Full);
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap_err().kind(), ErrorKind::Full);
+    disk.heal();
+    let staged = disk.bytes(&format!("staging/{}", part(1))).len() as u64;
+    assert_eq!(store.status().unwrap().staging_bytes, staged);
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap().unwrap().records, 1);
+    assert_eq!(store.status().unwrap().staging_bytes, 0);
+}
