@@ -14,11 +14,9 @@ use crate::group::{Group, weight};
 use crate::pool::lost;
 use crate::read::Attempt;
 use crate::row::BlobRow;
-use crate::rows::{MarksDue, Rows};
+use crate::rows::{MOVES_MAX, MarksDue, Rows};
 use crate::store::Store;
 
-/// Times a record is looked for again that eviction moved between the look at its row and the read.
-const MOVES_MAX: usize = 4;
 /// What a cutter is fed at once: it holds one chunk and this.
 const FEED_LEN: usize = 1 << 20;
 
@@ -46,7 +44,7 @@ impl Store {
             let digest = Digest { hash: *hash, size: row.size };
             let (offset, length) = range.within(row.size);
             if row.kind == RecordKind::Recipe {
-                let Some(recipe) = core.recipe(hash, &row)? else { return Ok(None) };
+                let Some(recipe) = core.recipe(hash, &row)? else { continue };
                 return Ok(Some(BlobReader::of_recipe(core, digest, &recipe, offset, length)?));
             }
             if let Some(content) = core.read_body(hash, &row)? {

@@ -113,7 +113,7 @@ impl Checkpointer {
 
 impl Core {
     /// Makes all that was written to the log durable; if that fails the store takes no more writes.
-    fn sync_active(&self) {
+    pub(crate) fn sync_active(&self) {
         let active = self.active.read().clone();
         if let Some((segment, file)) = active {
             match file.sync().at("sync segment", &segment_path(segment)) {

@@ -237,7 +237,7 @@ pub(crate) fn run(core: &Arc<Core>, checkpointer: &Checkpointer, mut log: Active
     let closing = Closing(Arc::clone(core));
     while let Some(operations) = core.queue.take() {
         run_group(core, checkpointer, &mut log, operations);
-        if log.offset >= core.segment_len()
+        if log.is_full(core.segment_len())
             && core.health.check("seal segment").is_ok()
             && let Err(error) = log.roll(core)
         {
@@ -306,11 +306,16 @@ impl ActiveLog {
             action(core).map_err(poisoning)?;
         }
         let now = group.now;
-        for (due, held) in [(&group.due, false), (&group.held_due, true)] {
+        // A mark that a power cut may forget is due again. Relaxed stores promise nothing beyond that.
+        let is_durable = sync || core.options.durability == Durability::Relaxed;
+        for (due, held) in [(&group.due, false), (&group.held_due, true)].into_iter().filter(|_| is_durable) {
             due.iter().for_each(|segment| core.heat.marked(*segment, now, held));
         }
         if !lines.is_empty() {
             core.heat.written(self.segment, ordinals.clone(), now);
+            if is_durable {
+                core.heat.marked(self.segment, now, false);
+            }
             let position = Position { segment: self.segment, offset: end, ordinal: ordinals.end };
             group.set(Table::Meta, meta::POSITION, position.encode());
             let row = self.row(end, ordinals.end, now, group.segment(self.segment)?);

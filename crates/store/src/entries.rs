@@ -44,13 +44,20 @@ impl Store {
         let mut due = MarksDue::new();
         match look(&rows, address, &mut due)? {
             Look::Nothing => Ok(None),
-            Look::Incomplete(revision) => {
-                let removal = Removal { revision, address: address.clone() };
-                let remove = move |group: &mut Group<'_>| remove_unless_replaced(group, &removal);
-                if let Err(error) = core.queue.call(Terms::housekeeping(weight([2048])), remove) {
-                    tracing::warn!(%error, "an incomplete entry could not be removed");
+            Look::Incomplete(_) => {
+                let address = address.clone();
+                let remove = move |group: &mut Group<'_>| remove_if_incomplete(group, address);
+                match core.queue.call(Terms::housekeeping(weight([2048])), remove) {
+                    Ok(None) => Ok(None),
+                    Ok(Some((key, entry))) => {
+                        self.note_service(key, access, rows.now);
+                        Ok(Some(entry))
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "an incomplete entry could not be removed");
+                        Ok(None)
+                    }
                 }
-                Ok(None)
             }
             Look::Complete(key, entry) => {
                 core.make_marks(due, false);
@@ -215,13 +222,30 @@ enum Look {
 
 fn look(rows: &Rows<'_>, address: &EntryAddress, due: &mut MarksDue) -> Result<Look> {
     let Some(key) = rows.find_entry_key(address)? else { return Ok(Look::Nothing) };
-    let Some(row) = rows.entry_row(&key)? else { return Ok(Look::Nothing) };
-    let (segment, ordinal, revision) = (row.segment, row.ordinal, row.revision);
+    let Some(row) = rows.touched_entry(&key, due)? else { return Ok(Look::Nothing) };
+    let revision = row.revision;
     let entry = rows.entry(&key, row)?;
     if !lacking(rows, &address.namespace, &entry, due)?.is_empty() {
         return Ok(Look::Incomplete(revision));
     }
-    Ok(if rows.touch(segment, ordinal, due) { Look::Complete(key, entry) } else { Look::Nothing })
+    Ok(Look::Complete(key, entry))
+}
+
+/// Removes an entry that was found incomplete, unless it proves whole or replaced when nothing moves under the look; one
+/// that is whole is promised and given back.
+fn remove_if_incomplete(group: &mut Group<'_>, address: EntryAddress) -> Result<Option<(Vec<u8>, Entry)>> {
+    let mut due = MarksDue::new();
+    match look(group, &address, &mut due)? {
+        Look::Nothing => Ok(None),
+        Look::Incomplete(revision) => {
+            remove_unless_replaced(group, &Removal { revision, address })?;
+            Ok(None)
+        }
+        Look::Complete(key, entry) => {
+            group.due.append(&mut due);
+            Ok(Some((key, entry)))
+        }
+    }
 }
 
 /// The id of a name that may be left open: outer `None` when it was given and never used.

@@ -158,6 +158,8 @@ impl Store {
                 }
                 _ => {}
             }
+            // A reader may have opened it again since it was dropped.
+            core.files.forget(id);
             progress.dropped.pop();
             core.usage.segments.fetch_sub(length, Ordering::Relaxed);
         }

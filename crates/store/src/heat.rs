@@ -150,7 +150,8 @@ impl Heat {
         self.segment(id).is_some_and(|segment| segment.lock().bad.insert(ordinal))
     }
 
-    /// Counts records just written as used; the commit record of their group is the durable mark.
+    /// Counts records just written as used. The commit record of their group is the mark: see [`Heat::marked`] once it is
+    /// durable.
     pub(crate) fn written(&self, id: u32, ordinals: std::ops::Range<u32>, now: Timestamp) {
         let Some(segment) = self.segment(id) else { return };
         let mut segment = segment.lock();
@@ -158,7 +159,6 @@ impl Heat {
         for ordinal in ordinals {
             segment.set(slice, ordinal, lives);
         }
-        segment.marked = Some(slice);
     }
 
     /// Counts every record of a segment as used at `time`.

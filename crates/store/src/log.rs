@@ -16,6 +16,10 @@ use crate::row::{Position, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::{Scanner, Step, step_over};
 
+/// Records after which a segment is sealed, however short it is: its trailer, and what memory knows of its records, stay
+/// small. A group may go beyond by the records it has.
+const RECORDS_MAX: u32 = 1_000_000;
+
 /// The segment that is appended to. Owned by the committer.
 pub(crate) struct ActiveLog {
     pub(crate) segment: u32,
@@ -79,6 +83,11 @@ impl ActiveLog {
         self.offset = end;
         self.ordinal = ordinal;
         self.lines.extend(lines);
+    }
+
+    /// Whether the segment is to be sealed.
+    pub(crate) fn is_full(&self, segment_len: u64) -> bool {
+        self.offset >= segment_len || self.ordinal >= RECORDS_MAX
     }
 
     /// Bytes appended since this was last asked.
@@ -192,3 +201,6 @@ fn append_trailer(file: &dyn DiskFile, offset: u64, origin: Origin, lines: Vec<T
     file.write_at(&[IoSlice::new(&header), IoSlice::new(&record.body)], offset)?;
     Ok(offset + record.len())
 }
+
+#[cfg(test)]
+mod tests;

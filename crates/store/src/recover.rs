@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use larder_base::segment::{RecordKind, SEGMENT_HEADER};
-use larder_base::{Result, Timestamp};
+use larder_base::{ErrorKind, Result, Timestamp};
 
 use crate::body::{Adoption, Grant, Origin, Placed, Recipe, Removal, TouchMark, Trailer, TrailerLine, decode_eviction};
 use crate::codec::Reader;
@@ -17,6 +17,7 @@ use crate::log::{ActiveLog, read_lines, write_trailer};
 use crate::row::{Place, Position, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::read_trailer;
+use crate::transfer::verify;
 
 mod groups;
 
@@ -301,7 +302,7 @@ impl Replay<'_> {
             return Ok(());
         }
         match self.take_in(segment, item) {
-            Err(error) if error.kind() == larder_base::ErrorKind::Corrupt => {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
                 // Its checksum is right, so it was written so: by a newer Larder or a wrong one. It must not stop the rest.
                 tracing::error!(segment, offset = item.offset, %error, "a record makes no sense and is left out");
                 self.outcome.damaged_records += 1;
@@ -361,6 +362,13 @@ impl Replay<'_> {
                 // Received again since; the adopted one is gone.
                 return Ok(());
             }
+            if !self.is_adopted_part(&file, adoption)? {
+                tracing::error!(
+                    part = staged,
+                    "a part is not what was adopted; it waits, and what was in it is absent"
+                );
+                return Ok(());
+            }
             self.core.disk.rename(&staged, &path).at("adopt part", &path)?;
             self.core.disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)?;
             self.core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
@@ -380,6 +388,21 @@ impl Replay<'_> {
         }
         self.mark(adoption.segment, adoption.time, false);
         self.rows.adopt(adoption, &trailer)
+    }
+
+    /// Whether a staged part is what an adoption was of. One of that name and length may have been received since, and
+    /// nobody has verified it.
+    fn is_adopted_part(&self, file: &Arc<dyn DiskFile>, adoption: &Adoption) -> Result<bool> {
+        let path = format!("{STAGING}/{}", adoption.part);
+        let checked = match verify(self.core, file, adoption.length, &adoption.part) {
+            Ok(checked) => checked,
+            Err(error) if error.kind() == ErrorKind::Invalid => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let trailer = read_trailer(&**file, adoption.length).at("read part", &path)?;
+        Ok(trailer.is_some_and(|(offset, trailer)| {
+            offset == checked.end && trailer.origin == Origin::Adopted && trailer.lines == checked.lines
+        }))
     }
 
     fn evict(&mut self, id: u32) -> Result<()> {

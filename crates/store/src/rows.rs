@@ -20,6 +20,24 @@ use crate::row::{BlobRow, EntryRow, Place, SegmentRow, entry_key, long_key};
 /// Segments in which something was touched and which lack a durable mark of it.
 pub(crate) type MarksDue = BTreeSet<u32>;
 
+/// Times a record is looked for again that eviction moved between the look at its row and the look at it.
+pub(crate) const MOVES_MAX: usize = 4;
+
+/// What a look at the record that a row speaks of came to.
+enum Found {
+    Here,
+    /// Not there; perhaps it is elsewhere by now.
+    Moved,
+    /// Not there for another reason.
+    Absent,
+}
+
+impl Found {
+    fn of(is_here: bool) -> Self {
+        if is_here { Self::Here } else { Self::Moved }
+    }
+}
+
 /// The rows as they will be once `changes` are published.
 pub(crate) struct Rows<'a> {
     pub(crate) core: &'a Core,
@@ -139,9 +157,7 @@ impl<'a> Rows<'a> {
 
     /// Where a blob is, whoever has it; `None` when it is not here or was given up by eviction.
     pub(crate) fn blob(&self, hash: &ContentHash) -> Result<Option<BlobRow>> {
-        let Some(row) = self.get(Table::Blobs, &hash.to_key())? else { return Ok(None) };
-        let row = BlobRow::decode(&row)?;
-        Ok(Some(row).filter(|row| self.is_alive(row.place.segment, row.place.ordinal)))
+        self.settled_blob(hash, |row| Ok(Found::of(self.is_alive(row.place.segment, row.place.ordinal))))
     }
 
     fn is_alive(&self, segment: u32, ordinal: u32) -> bool {
@@ -151,35 +167,77 @@ impl<'a> Rows<'a> {
     /// A blob that a namespace has, with all its chunks, touched. Segments that need a durable mark before this may be
     /// promised to anyone are added to `due`.
     pub(crate) fn present(&self, namespace: u32, hash: &ContentHash, due: &mut MarksDue) -> Result<Option<BlobRow>> {
-        let Some(row) = self.get(Table::Blobs, &hash.to_key())? else { return Ok(None) };
-        let row = BlobRow::decode(&row)?;
-        if !row.namespaces.contains(&namespace) || !self.touch(row.place.segment, row.place.ordinal, due) {
-            return Ok(None);
-        }
-        if row.kind == RecordKind::Recipe {
+        self.settled_blob(hash, |row| {
+            if !row.namespaces.contains(&namespace) {
+                return Ok(Found::Absent);
+            }
+            if !self.touch(row.place.segment, row.place.ordinal, due) {
+                return Ok(Found::Moved);
+            }
+            if row.kind != RecordKind::Recipe {
+                return Ok(Found::Here);
+            }
             if self.glancing && self.core.recipes.lock().get(hash).is_none() {
                 self.would_wait.set(true);
-                return Ok(None);
+                return Ok(Found::Absent);
             }
             let recipe = match self.unwritten.get(hash) {
                 Some(recipe) => Some(Arc::clone(recipe)),
-                None => self.core.recipe(hash, &row)?,
+                None => self.core.recipe(hash, row)?,
             };
-            let Some(recipe) = recipe else { return Ok(None) };
+            let Some(recipe) = recipe else { return Ok(Found::Moved) };
             for (chunk, _) in &recipe.chunks {
                 if self.touched(chunk, due)?.is_none() {
-                    return Ok(None);
+                    return Ok(Found::Absent);
                 }
             }
-        }
-        Ok(Some(row))
+            Ok(Found::Here)
+        })
     }
 
     /// A blob, touched, whoever has it.
     pub(crate) fn touched(&self, hash: &ContentHash, due: &mut MarksDue) -> Result<Option<BlobRow>> {
-        let Some(row) = self.get(Table::Blobs, &hash.to_key())? else { return Ok(None) };
-        let row = BlobRow::decode(&row)?;
-        Ok(self.touch(row.place.segment, row.place.ordinal, due).then_some(row))
+        self.settled_blob(hash, |row| Ok(Found::of(self.touch(row.place.segment, row.place.ordinal, due))))
+    }
+
+    /// The row of a blob whose record `look` finds. A row may be old by the time its record is looked for: eviction writes
+    /// the record again elsewhere, publishes that and only then lets go of the first. So what is gone is gone for good
+    /// only if its row still says the same.
+    fn settled_blob(
+        &self,
+        hash: &ContentHash,
+        mut look: impl FnMut(&BlobRow) -> Result<Found>,
+    ) -> Result<Option<BlobRow>> {
+        let mut before = None;
+        for _ in 0..MOVES_MAX {
+            let Some(row) = self.get(Table::Blobs, &hash.to_key())? else { return Ok(None) };
+            let row = BlobRow::decode(&row)?;
+            match look(&row)? {
+                Found::Here => return Ok(Some(row)),
+                Found::Absent => return Ok(None),
+                Found::Moved if before == Some(row.place) => return Ok(None),
+                Found::Moved => before = Some(row.place),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row of an entry whose record `look` finds, as with [`Rows::settled_blob`].
+    fn settled_entry(&self, key: &[u8], mut look: impl FnMut(&EntryRow) -> bool) -> Result<Option<EntryRow>> {
+        let mut before = None;
+        for _ in 0..MOVES_MAX {
+            let Some(row) = self.get(Table::Entries, key)? else { return Ok(None) };
+            let row = EntryRow::decode(&row)?;
+            let place = (row.segment, row.ordinal);
+            if look(&row) {
+                return Ok(Some(row));
+            }
+            if before == Some(place) {
+                return Ok(None);
+            }
+            before = Some(place);
+        }
+        Ok(None)
     }
 
     /// Counts a record as used; false when it is gone.
@@ -241,9 +299,12 @@ impl<'a> Rows<'a> {
 
     /// The row of an entry whose record is still there.
     pub(crate) fn entry_row(&self, key: &[u8]) -> Result<Option<EntryRow>> {
-        let Some(row) = self.get(Table::Entries, key)? else { return Ok(None) };
-        let row = EntryRow::decode(&row)?;
-        Ok(Some(row).filter(|row| self.is_alive(row.segment, row.ordinal)))
+        self.settled_entry(key, |row| self.is_alive(row.segment, row.ordinal))
+    }
+
+    /// As [`Rows::entry_row`], and the record is touched.
+    pub(crate) fn touched_entry(&self, key: &[u8], due: &mut MarksDue) -> Result<Option<EntryRow>> {
+        self.settled_entry(key, |row| self.touch(row.segment, row.ordinal, due))
     }
 
     /// The links of an entry.
@@ -351,13 +412,15 @@ impl<'a> Rows<'a> {
                 self.set(Table::Blobs, &line.hash.to_key(), row.encode());
             }
         }
+        // The record of an adoption is written again when the segment that it is in goes: newer marks stay.
+        let before = self.segment(adoption.segment)?;
         let row = SegmentRow {
             origin: Origin::Adopted,
             sealed: true,
             length: adoption.length,
             records,
-            touched: adoption.time,
-            held: Timestamp::default(),
+            touched: before.map_or(adoption.time, |row| row.touched.max(adoption.time)),
+            held: before.map_or(Timestamp::default(), |row| row.held),
         };
         self.set(Table::Segments, &adoption.segment.to_be_bytes(), row.encode());
         self.reserve_segment_id(adoption.segment)
@@ -433,3 +496,6 @@ fn id_key(id: u32) -> Vec<u8> {
     key.extend_from_slice(&id.to_be_bytes());
     key
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ mod claims;
 mod verify;
 
 pub(crate) use claims::Claims;
-use verify::{Checked, verify};
+pub(crate) use verify::{Checked, verify};
 
 /// The most bytes of a part: offsets in a segment have 32 bits, and a segment is evicted as a whole.
 const PART_MAX: u64 = 1 << 30;
@@ -151,14 +151,15 @@ impl Store {
         let records = lines.len() as u64;
         self.make_room(weight([lines.len() * 64]))?;
         let length = write_trailer(&*file, received, Origin::Adopted, lines).at("seal part", &path)?;
+        // Staged, the part counted as it was received, perhaps with the beginning of this trailer; now it has all of it.
+        core.usage.staging.fetch_add(length.saturating_sub(staged), Ordering::Relaxed);
         core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
-        // Staged, the part counted as it was received; from now on it has its trailer.
         let op = {
             let (namespace, part, file) = (namespace.clone(), part.clone(), Arc::clone(&file));
             move |group: &mut Group<'_>| adopt_in(group, &namespace, part, &*file, length)
         };
         core.queue.call(Terms::housekeeping(weight([4096])), op)?;
-        core.usage.staging.fetch_sub(staged, Ordering::Relaxed);
+        core.usage.staging.fetch_sub(length, Ordering::Relaxed);
         Ok(Some(Adopted { records, stored_bytes: received, raw_bytes }))
     }
 

@@ -1,12 +1,12 @@
 //! The eviction of one segment.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use larder_base::segment::{Record, RecordKind};
-use larder_base::{ContentHash, EntryAddress, Error, ErrorKind, Namespace, Result};
+use larder_base::{ContentHash, EntryAddress, Error, ErrorKind, Namespace, Result, Timestamp};
 
 use super::Evicted;
-use crate::body::{Adoption, Grant, Origin, Placed, Removal, Trailer, TrailerLine, eviction_record};
+use crate::body::{Adoption, Grant, Origin, Placed, Removal, TouchMark, Trailer, TrailerLine, eviction_record};
 use crate::committer::Terms;
 use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk};
@@ -40,7 +40,7 @@ struct Plan {
 
 impl Store {
     /// Drops a segment, if that may be done and is worth it; returns the bytes of its file.
-    pub(super) fn evict_segment(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
+    pub(crate) fn evict_segment(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
         let core = self.core();
         if !core.heat.freeze(id, core.now()) {
             return Ok(None);
@@ -101,15 +101,22 @@ impl Store {
         for grant in grants {
             self.renew_grant(grant, &own)?;
         }
+        for adoption in adoptions {
+            self.renew_adoption(adoption, id)?;
+        }
         let terms = Terms::housekeeping(weight([4096]));
         let conclude = move || {
-            let (adoptions, removals) = (adoptions.clone(), removals.clone());
-            move |group: &mut Group<'_>| conclude(group, id, older, adoptions, removals)
+            let removals = removals.clone();
+            move |group: &mut Group<'_>| conclude(group, id, older, removals)
         };
         match queue.call(terms, conclude()) {
             Err(error) if error.kind() == ErrorKind::Full => {
-                // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first.
+                // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first; but what
+                // was written again must be durable before, which the record would have waited for.
+                core.sync_active();
+                core.health.check("evict segment")?;
                 core.disk.remove(&path).at("remove segment", &path)?;
+                core.files.forget(id);
                 if let Err(error) = queue.call(terms, conclude()) {
                     tracing::warn!(%error, segment = id, "a segment was dropped without a record of it");
                 }
@@ -166,6 +173,54 @@ impl Store {
         }
         Ok(())
     }
+
+    /// An adoption must outlive the segment that its record is in, here segment `id`. A grant counts for what is here at
+    /// its point of the log, so that the grants of all who have a chunk of the adopted segment follow the adoption.
+    fn renew_adoption(&self, adoption: Adoption, id: u32) -> Result<()> {
+        let core = self.core();
+        let adopted = adoption.segment;
+        if adopted == id || !core.heat.exists(adopted) {
+            return Ok(());
+        }
+        let path = segment_path(adopted);
+        let Some(file) = core.segment_file(adopted)? else { return Ok(()) };
+        let length = file.size().at("measure segment", &path)?;
+        let Some((trailer, _)) = table(&*file, length).at("read segment", &path)? else { return Ok(()) };
+        let terms = Terms::housekeeping(weight([1024])).unsynced();
+        core.queue.call(terms, move |group| {
+            group.append(adoption.to_record());
+            // Marks, too, count for what is here at their point of the log.
+            if let Some(row) = group.segment(adopted)? {
+                for (time, held) in [(row.touched, false), (row.held, true)] {
+                    if time > Timestamp::default() {
+                        group.append(TouchMark { time, held, segments: vec![adopted] }.to_record());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        for lines in trailer.lines.chunks(DROPS_AT_ONCE) {
+            let hashes: Vec<ContentHash> = lines.iter().map(|line| line.hash).collect();
+            let terms = Terms::housekeeping(weight([hashes.len() * ContentHash::KEY_LEN])).unsynced();
+            core.queue.call(terms, move |group| grant_again(group, adopted, &hashes))?;
+        }
+        Ok(())
+    }
+}
+
+/// Grants those of these blobs that lie in a segment to all who have them.
+fn grant_again(group: &mut Group<'_>, segment: u32, hashes: &[ContentHash]) -> Result<()> {
+    let mut owners: BTreeMap<u32, Vec<ContentHash>> = BTreeMap::new();
+    for hash in hashes {
+        if let Some(row) = group.blob(hash)?.filter(|row| row.place.segment == segment) {
+            row.namespaces.iter().for_each(|id| owners.entry(*id).or_default().push(*hash));
+        }
+    }
+    for (id, hashes) in owners {
+        let namespace: Namespace = group.name_of(id)?.parse()?;
+        group.grant(&namespace, &hashes)?;
+    }
+    Ok(())
 }
 
 /// The table of a segment's records, and whether it lacks some; `None` when nothing can be told.
@@ -251,22 +306,11 @@ fn copy_entry(group: &mut Group<'_>, address: EntryAddress, id: u32, ordinal: u3
 }
 
 /// The last record of a segment's life, with what other segments still need of it.
-fn conclude(
-    group: &mut Group<'_>,
-    id: u32,
-    older: bool,
-    adoptions: Vec<Adoption>,
-    removals: Vec<Removal>,
-) -> Result<()> {
+fn conclude(group: &mut Group<'_>, id: u32, older: bool, removals: Vec<Removal>) -> Result<()> {
     if id == group.segment {
         // It is pinned, so nothing comes here; but what is acknowledged from now on would lie in an unlinked file.
         let message = format!("segment {id} is the end of the log");
         return Err(Error::new(ErrorKind::Failed, "evict segment", message));
-    }
-    for adoption in adoptions {
-        if group.core.heat.exists(adoption.segment) && adoption.segment != id {
-            group.append(adoption.to_record());
-        }
     }
     for removal in removals.into_iter().filter(|_| older) {
         let key = group.find_entry_key(&removal.address)?;

@@ -379,7 +379,14 @@ fn after_a_failed_sync_of_any_kind_the_index_stays_behind_the_log() {
         let record = Record::chunk(ContentHash::of(&content), content.clone(), 1);
         disk.plan(2, fault);
         let terms = crate::committer::Terms::housekeeping(0).unsynced();
-        store.core().queue.call(terms, move |group| Ok(group.append_blob(record, 120_000))).unwrap();
+        store
+            .core()
+            .queue
+            .call(terms, move |group| {
+                group.append_blob(record, 120_000);
+                Ok(())
+            })
+            .unwrap();
         assert_eq!(put(&store, "a", &noise(2, 500)).unwrap_err().kind(), ErrorKind::Failed, "{fault:?}");
         assert!(store.status().unwrap().poisoned.is_some(), "{fault:?}");
         assert_eq!(store.core().active.read().as_ref().unwrap().0, log.0);
@@ -413,6 +420,39 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_space() {
     let digest = put(&store, "a", &noise(2, 500)).unwrap();
     assert_eq!(get(&store, "a", &digest.hash).unwrap(), noise(2, 500));
     assert!(!store.status().unwrap().disk_full);
+}
+
+#[test]
+fn a_mark_counts_as_made_when_it_is_durable() {
+    use crate::committer::Terms;
+    use crate::heat::Touch;
+    for durability in [Durability::Synced, Durability::Relaxed] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = HandClock::new();
+        let options = Options { durability, ..small(dir.path()) };
+        let store = Store::open_on(options, Arc::new(FaultyDisk::default()), clock.clone()).unwrap();
+        put(&store, "a", &noise(1, 500)).unwrap();
+        let core = store.core();
+        let mark_due = || core.heat.touch(1, 0, core.now()) == Touch::Kept { mark_due: true };
+        let relaxed = durability == Durability::Relaxed;
+        assert!(!mark_due());
+        clock.advance(core.options.retention);
+        assert!(mark_due());
+        // A mark, and then a record, in groups that nobody waits for.
+        let unsynced = Terms::housekeeping(0).unsynced();
+        core.queue.call(unsynced, |group| Ok(group.due.insert(1))).unwrap();
+        assert_eq!(mark_due(), !relaxed);
+        let content = noise(2, 500);
+        let record = Record::chunk(ContentHash::of(&content), content, 1);
+        let append = move |group: &mut crate::group::Group<'_>| {
+            group.append_blob(record, 500);
+            Ok(())
+        };
+        core.queue.call(unsynced, append).unwrap();
+        assert_eq!(mark_due(), !relaxed);
+        core.queue.call(Terms::housekeeping(0), |group| Ok(group.due.insert(1))).unwrap();
+        assert!(!mark_due());
+    }
 }
 
 #[test]

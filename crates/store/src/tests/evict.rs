@@ -8,6 +8,7 @@ use larder_base::{Access, ByteRange, Clock, ContentHash, ErrorKind, PutIf, PutOu
 use parking_lot::Mutex;
 
 use super::support::*;
+use crate::disk::Disk as _;
 use crate::disk::faulty::{Fault, FaultyDisk};
 use crate::index::Table;
 use crate::row::BlobRow;
@@ -358,8 +359,10 @@ fn evict_with_fault(k: u64, fault: Fault) -> bool {
     let reached = disk.operations() >= begun + k;
     drop(store);
     let mut dice = Dice(k);
+    let cut_too = fault == Fault::Full && k % 4 < 2;
     let mut disk = match fault {
         Fault::Cut | Fault::Tear => disk.after_power_cut(&mut || dice.roll(2) == 0),
+        _ if cut_too => disk.after_power_cut(&mut || dice.roll(2) == 0),
         Fault::Fail | Fault::NoSpace | Fault::Full => disk.after_kill(),
     };
     for round in ["opened again", "evicted on", "index made anew"] {
@@ -406,7 +409,7 @@ fn a_power_cut_at_any_step_of_an_eviction_breaks_no_promise() {
 
 #[test]
 fn a_failure_at_any_step_of_an_eviction_breaks_no_promise() {
-    for fault in [Fault::Fail, Fault::Full] {
+    for fault in [Fault::Fail, Fault::NoSpace, Fault::Full] {
         let mut k = 1;
         while evict_with_fault(k, fault) {
             k += 3;
@@ -433,4 +436,34 @@ fn a_full_disk_is_freed_by_eviction() {
     disk.heal();
     put(&store, "a", &noise(100, 50_000)).unwrap();
     assert!(!store.status().unwrap().disk_full);
+}
+
+#[test]
+fn on_a_full_disk_a_segment_goes_only_when_what_is_kept_of_it_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let disk = FaultyDisk::default();
+    let open = |disk: &FaultyDisk| Store::open_on(tight(dir.path(), 64 << 20), Arc::new(disk.clone()), clock.clone());
+    let store = open(&disk).unwrap();
+    let contents: Vec<_> = (0..12).map(|n| noise(n, 30_000)).collect();
+    for content in &contents {
+        put(&store, "a", content).unwrap();
+    }
+    clock.advance(LONG);
+    let kept = ContentHash::of(&contents[0]);
+    assert!(store.missing(&ns("a"), &[kept]).unwrap().is_empty());
+    // What is kept is written again; then there is no space for the record of the eviction.
+    disk.plan(2, Fault::Full);
+    let used = store.core().usage.used();
+    let freed = store.evict_segment(1, &mut crate::Evicted::default()).unwrap().unwrap();
+    assert!(disk.open("segments/00000001.seg").is_err(), "the file is removed at once");
+    assert!(freed > 100_000 && used > freed);
+    assert_eq!(get(&store, "a", &kept).unwrap(), contents[0]);
+    drop(store);
+    // The name is gone, and all that was not synced.
+    let mut is_name = true;
+    let store = open(&disk.after_power_cut(&mut || std::mem::take(&mut is_name))).unwrap();
+    assert!(disk.open("segments/00000001.seg").is_err());
+    assert_eq!(get(&store, "a", &kept).unwrap(), contents[0]);
+    assert_eq!(get(&store, "a", &ContentHash::of(&contents[1])), None);
 }

@@ -298,3 +298,122 @@ fn an_entry_put_in_one_group_with_the_large_blob_it_names_finds_it() {
     assert!(group.present(namespace, &digest.hash, &mut due).unwrap().is_some());
     assert_eq!(store.status().unwrap().quarantined, 0);
 }
+
+#[test]
+fn an_adoption_outlives_its_record_with_all_that_was_said_of_it() {
+    for index_is_lost in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = HandClock::new();
+        let retention = Duration::from_secs(3600);
+        let options = crate::Options { retention, segment_len: 128 << 10, ..options(dir.path()) };
+        let store = Store::open(options.clone(), clock.clone()).unwrap();
+        let content = noise(1, 3000);
+        let hash = ContentHash::of(&content);
+        receive(&store, &part(1), &segment(&[record(&content)]));
+        store.adopt(&ns("first"), &part(1)).unwrap().unwrap();
+        put(&store, "second", &content).unwrap();
+        for n in 10..20 {
+            put(&store, "a", &noise(n, 30_000)).unwrap();
+        }
+        put(&store, "third", &content).unwrap();
+        clock.advance(retention * 2);
+        let adopted = store.locate(&ns("first"), &[hash]).unwrap()[0].segment;
+        assert_eq!(adopted, 2);
+        if !index_is_lost {
+            store.checkpoint().unwrap();
+        }
+        // The segment of the adoption goes; the adopted one is held.
+        assert!(store.evict_segment(1, &mut crate::Evicted::default()).unwrap().is_some());
+        assert!(store.evict_segment(2, &mut crate::Evicted::default()).unwrap().is_none());
+        std::fs::remove_file(dir.path().join("segments/00000001.seg")).unwrap();
+        drop(store);
+        if index_is_lost {
+            std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        }
+        let store = Store::open(options, clock.clone()).unwrap();
+        for namespace in ["first", "second", "third"] {
+            assert_eq!(get(&store, namespace, &hash).as_deref(), Some(&content[..]), "{namespace}, {index_is_lost}");
+        }
+        assert_eq!(get(&store, "a", &hash), None);
+        assert!(
+            store.evict_segment(2, &mut crate::Evicted::default()).unwrap().is_none(),
+            "it is held, {index_is_lost}"
+        );
+    }
+}
+
+#[test]
+fn a_part_put_in_the_place_of_an_adopted_one_is_not_adopted_by_an_opening() {
+    use crate::body::{Origin, Trailer, TrailerLine};
+    use crate::disk::faulty::{Fault, FaultyDisk};
+    let content = noise(1, 3000);
+    let victim = ContentHash::of(b"victim");
+    let lie = Record::chunk(victim, noise(2, 3000), 1);
+    for replaced in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let open = |disk: &FaultyDisk| {
+            Store::open_on(options(dir.path()), std::sync::Arc::new(disk.clone()), HandClock::new()).unwrap()
+        };
+        let store = open(&disk);
+        receive(&store, &part(1), &segment(&[record(&content)]));
+        // The trailer and its two syncs, the record of the adoption and its sync; then the renaming.
+        disk.plan(6, Fault::Cut);
+        store.adopt(&ns("a"), &part(1)).unwrap_err();
+        drop(store);
+        let disk = disk.after_kill();
+        if replaced {
+            disk.damage(&format!("staging/{}", part(1)), |bytes| {
+                let before = bytes.len();
+                *bytes = segment(std::slice::from_ref(&lie)).to_vec();
+                let lines = vec![TrailerLine::from(&lie.header)];
+                let trailer = Trailer { origin: Origin::Adopted, lines }.to_record(bytes.len() as u64);
+                bytes.extend_from_slice(&trailer.header.encode());
+                bytes.extend_from_slice(&trailer.body);
+                assert_eq!(bytes.len(), before, "only what is in it tells the two apart");
+            });
+        }
+        let store = open(&disk);
+        assert_eq!(get(&store, "a", &ContentHash::of(&content)).is_some(), !replaced);
+        assert!(store.locate(&ns("a"), &[victim]).unwrap().is_empty());
+        assert_eq!(store.waiting(None).unwrap().len(), usize::from(replaced));
+        let digest = put(&store, "a", &content).unwrap();
+        assert_eq!(get(&store, "a", &digest.hash).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_part_of_too_many_records_is_refused_and_one_of_the_most_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let one = record(&noise(1, 20));
+    let most = segment(&vec![one.clone(); 1 << 16]);
+    let more = segment(&vec![one; (1 << 16) + 1]);
+    receive_at_once(&store, &part(1), &more);
+    let error = store.adopt(&ns("a"), &part(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.hint().is_some() && error.message().contains("65536"), "{error}");
+    receive_at_once(&store, &part(1), &most);
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap().unwrap().records, 1 << 16);
+}
+
+fn receive_at_once(store: &Store, part: &PartName, body: &Bytes) {
+    store.receive(part, body.len() as u64, &mut [Ok(body.clone())].into_iter()).unwrap();
+}
+
+#[test]
+fn a_part_whose_adoption_failed_counts_as_long_as_it_waits() {
+    use crate::disk::faulty::{Fault, FaultyDisk};
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = Store::open_on(options(dir.path()), std::sync::Arc::new(disk.clone()), HandClock::new()).unwrap();
+    receive(&store, &part(1), &segment(&[record(&noise(1, 3000))]));
+    // The trailer and its two syncs; then there is no space for the record of the adoption.
+    disk.plan(4, Fault::Full);
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap_err().kind(), ErrorKind::Full);
+    disk.heal();
+    let staged = disk.bytes(&format!("staging/{}", part(1))).len() as u64;
+    assert_eq!(store.status().unwrap().staging_bytes, staged);
+    assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap().unwrap().records, 1);
+    assert_eq!(store.status().unwrap().staging_bytes, 0);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_base::segment::{BadRecord, RecordHeader, RecordKind, SEGMENT_HEADER};
-use larder_base::{Error, PartName, Result};
+use larder_base::{Error, ErrorKind, PartName, Result};
 
 use super::{PART_MIN, part_path};
 use crate::body::{Origin, Trailer, TrailerLine};
@@ -17,16 +17,20 @@ use crate::scan::{Scanner, Step};
 /// Bytes of records that one task verifies: enough to be worth a thread's attention.
 const BATCH: usize = 1 << 20;
 
+/// The most records of a part: one is adopted, granted and dropped in few operations, for which writers wait, and its
+/// trailer must fit into one record.
+pub(super) const RECORDS_MAX: usize = 1 << 16;
+
 /// A part of which every record is a chunk that hashes to its name.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// Where the records end: before what an adoption that a crash ended had begun to write, if there is any.
-    pub(super) end: u64,
-    pub(super) lines: Vec<TrailerLine>,
-    pub(super) raw_bytes: u64,
+    pub(crate) end: u64,
+    pub(crate) lines: Vec<TrailerLine>,
+    pub(crate) raw_bytes: u64,
 }
 
 /// Checks the first `length` bytes of a part.
-pub(super) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &PartName) -> Result<Checked> {
+pub(crate) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &PartName) -> Result<Checked> {
     let path = part_path(part);
     let invalid = |offset: u64, problem: &dyn std::fmt::Display| {
         Error::invalid("adopt part", format!("part {part}, offset {offset}: {problem}"))
@@ -47,6 +51,9 @@ pub(super) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &
     while let Some(step) = scanner.next().at("read part", &path)? {
         let (offset, problem) = match step {
             Step::Record { offset, header, body: Ok(body) } if header.kind == RecordKind::Chunk => {
+                if checked.lines.len() >= RECORDS_MAX {
+                    return Err(too_many(part, offset));
+                }
                 checked.lines.push(TrailerLine::from(&header));
                 checked.raw_bytes += u64::from(header.raw_len);
                 bytes += body.len() + header.raw_len as usize;
@@ -77,6 +84,11 @@ pub(super) fn verify(core: &Core, file: &Arc<dyn DiskFile>, length: u64, part: &
         settle(&mut under_way, &invalid)?;
     }
     Ok(checked)
+}
+
+fn too_many(part: &PartName, offset: u64) -> Error {
+    let message = format!("part {part}, offset {offset}: at most {RECORDS_MAX} records are allowed");
+    Error::new(ErrorKind::TooLarge, "adopt part", message).with_hint("send the upload in several parts")
 }
 
 /// Whether the bytes from `offset` are what a crash may leave of the trailer that belongs there: some of it, the rest
