@@ -47,7 +47,7 @@ async fn serve(config: &Config, data: &Path) -> Result<()> {
     if !late.is_empty() {
         warn!(jobs = late.join(", "), "jobs did not stop in time; they go on at the next start");
     }
-    server.store.blocking(larder_store::Store::close).await?;
+    server.store.close().await?;
     info!("stopped");
     Ok(())
 }

@@ -29,8 +29,10 @@ impl Client {
 
     /// The status and body of an answer; `None` when the connection broke.
     fn exchange(&mut self, method: &str, key: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
-        let head =
-            format!("{method} /http/kv/test/{key} HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{method} /http/kv/test/{key} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         self.stream.write_all(head.as_bytes()).ok()?;
         self.stream.write_all(body).ok()?;
         let mut read = Vec::new();
@@ -101,6 +103,7 @@ fn every_acknowledged_write_survives_kill_9_under_load() {
         // Killed once enough is under way: at another moment in each round.
         let enough = 40 * (round as usize + 1);
         while written.lock().unwrap().values().filter(|acknowledged| **acknowledged).count() < enough {
+            assert!(!writers.iter().all(std::thread::JoinHandle::is_finished), "no writer is left");
             std::thread::yield_now();
         }
         server.kill();
