@@ -110,11 +110,11 @@ fn request(load: &Load, number: u64, out: &mut Vec<u8>) {
     let key = body::key(number);
     let prefix = &load.prefix;
     match load.verb {
-        Verb::Get => out.extend_from_slice(format!("GET {prefix}{key} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes()),
+        Verb::Get => out.extend_from_slice(format!("GET {prefix}{key} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()),
         Verb::Put => {
             let size = load.size;
             out.extend_from_slice(
-                format!("PUT {prefix}{key} HTTP/1.1\r\nHost: bench\r\nContent-Length: {size}\r\n\r\n").as_bytes(),
+                format!("PUT {prefix}{key} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n").as_bytes(),
             );
             body::append_value(number, size, out);
         }

@@ -21,7 +21,7 @@ pub fn run(addr: SocketAddr, prefix: &str, first: u64, keys: u64, size: usize) -
         let key = body::key(number);
         let (folder, rest) = key.split_at(2);
         let head = format!(
-            "PUT {prefix}{folder}/{rest} HTTP/1.1\r\nHost: bench\r\nConnection: Keep-Alive\r\nUser-Agent: ccache/4.7.5\r\n\
+            "PUT {prefix}{folder}/{rest} HTTP/1.1\r\nHost: localhost\r\nConnection: Keep-Alive\r\nUser-Agent: ccache/4.7.5\r\n\
              Content-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n"
         );
         let since = Instant::now();
