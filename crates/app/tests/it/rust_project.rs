@@ -8,13 +8,18 @@ use larder_testkit::clients::skip;
 
 use crate::server::{Machine, Server};
 
-fn cargo(project: &Path, home: &Path, arguments: &[&str]) -> std::process::Output {
-    let mut cargo = Command::new(env!("CARGO"));
+/// Takes away what this test's own cargo was told, such as a target directory: the project is another.
+fn forget_this_build(command: &mut Command) {
     for (name, _) in std::env::vars() {
-        if name.starts_with("CARGO") || name.starts_with("RUST") && name != "RUSTUP_TOOLCHAIN" {
-            cargo.env_remove(name);
+        if name.starts_with("CARGO") || name.starts_with("RUST") && !name.starts_with("RUSTUP_") {
+            command.env_remove(name);
         }
     }
+}
+
+fn cargo(project: &Path, home: &Path, arguments: &[&str]) -> std::process::Output {
+    let mut cargo = Command::new(env!("CARGO"));
+    forget_this_build(&mut cargo);
     cargo.args(arguments).current_dir(project).env("CARGO_HOME", home).output().unwrap()
 }
 
@@ -46,6 +51,7 @@ fn after_a_restore_cargo_compiles_only_the_projects_own_crate() {
     let machine = Machine::of(&server);
     let run = |command: &str| {
         let mut larder = machine.command(&project, &["--json", "rust", command]);
+        forget_this_build(&mut larder);
         let output = larder.env("CARGO_HOME", &home).output().unwrap();
         serde_json::from_slice::<serde_json::Value>(&output.stdout)
             .unwrap_or_else(|_| panic!("{command}: {}", String::from_utf8_lossy(&output.stderr)))
