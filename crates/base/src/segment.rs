@@ -188,13 +188,13 @@ impl RecordHeader {
         }
         let mut hash = [0; 32];
         hash.copy_from_slice(&bytes[16..48]);
-        HashFunction::from_code(bytes[7]).ok_or(BadRecord::Field("hash function"))?;
+        let function = HashFunction::from_code(bytes[7]).ok_or(BadRecord::Field("hash function"))?;
         let header = Self {
             kind: RecordKind::from_code(bytes[5]).ok_or(BadRecord::Field("kind"))?,
             codec: Codec::from_code(bytes[6]).ok_or(BadRecord::Field("codec"))?,
             stored_len: u32_at(bytes, 8),
             raw_len: u32_at(bytes, 12),
-            hash: ContentHash::sha256(hash),
+            hash: ContentHash::new(function, hash),
             body_checksum: u64_at(bytes, 48),
         };
         let most = if header.kind == RecordKind::Chunk { chunk::MAX_LEN } else { BODY_MAX_LEN };
@@ -258,7 +258,7 @@ impl RecordHeader {
     pub fn open_chunk(&self, stored: &Bytes) -> Result<Bytes, BadRecord> {
         self.check_body(stored)?;
         let raw = self.decompress(stored)?;
-        if ContentHash::of(&raw) == self.hash { Ok(raw) } else { Err(BadRecord::Content) }
+        if self.hash.names(&raw) { Ok(raw) } else { Err(BadRecord::Content) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The protocol of the ci door: what `larder save` and `larder restore` say to a server.
 //!
 //! Paths are relative to `/ci/v1/{namespace}/`. Bodies are JSON, but for lists of hashes, which are the raw 32 bytes of
-//! each SHA-256, one after the other. Hashes in JSON are 64 lower-case hexadecimal digits; moments are milliseconds since
+//! each BLAKE3 hash, one after the other. Hashes in JSON are 64 lower-case hexadecimal digits; moments are milliseconds since
 //! the Unix epoch. Unknown fields are ignored on both sides, so that either may be the newer one.
 //!
 //! The bytes of chunks never pass through these calls: they move between the client and whatever place a signed URL names.

@@ -51,7 +51,7 @@ pub struct EncodedTree {
 /// The chunks of a file larger than one, in order.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Recipe {
-    /// The SHA-256 of each chunk, 32 bytes each, one after the other.
+    /// The BLAKE3 hash of each chunk, 32 bytes each, one after the other.
     #[prost(bytes = "bytes", tag = "1")]
     pub hashes: Bytes,
     /// The bytes of each chunk.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
-use larder_base::{ContentHash, Digest, Error, Key, Namespace, Result, Scope, Timestamp};
+use larder_base::{ContentHash, Digest, Error, HashFunction, Key, Namespace, Result, Scope, Timestamp};
 use larder_proto::ci::{HASH_LEN, HASHES_MAX, LocateAnswer, LookupRequest, Purpose, Run, split_hashes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -115,7 +115,7 @@ impl CiClient {
             let answer = self.good(self.post_hashes("missing", batch).await?)?;
             let hashes = split_hashes(answer.body())
                 .ok_or_else(|| answer::unreadable("the list of missing chunks has a broken length"))?;
-            missing.extend(hashes.map(ContentHash::sha256));
+            missing.extend(hashes.map(|hash| ContentHash::new(HashFunction::TREE, hash)));
         }
         Ok(missing)
     }

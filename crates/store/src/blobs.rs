@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_base::segment::{Record, RecordKind};
-use larder_base::{ByteRange, ContentHash, Digest, Error, ErrorKind, Hasher, Namespace, Result, chunk};
+use larder_base::{ByteRange, ContentHash, Digest, Error, ErrorKind, HashFunction, Hasher, Namespace, Result, chunk};
 
 use crate::body::Recipe;
 use crate::committer::Terms;
@@ -141,8 +141,12 @@ impl Store {
             namespace: namespace.clone(),
             expected: expected.copied(),
             size,
-            hasher: Hasher::new(),
-            chunks: (!is_here).then(|| (chunk::Cutter::new(), ChunkWriter::new(self.clone()))),
+            hasher: Hasher::expecting(expected),
+            chunks: (!is_here).then(|| {
+                // The chunks of a blob are named as it is.
+                let function = expected.map_or(HashFunction::Sha256, ContentHash::function);
+                (chunk::Cutter::new(), ChunkWriter::new(self.clone(), function))
+            }),
         })
     }
 
@@ -310,13 +314,14 @@ type Written = crossbeam_channel::Receiver<Result<(ContentHash, u32)>>;
 /// Hashes, compresses and appends the chunks of one blob, a few at a time.
 struct ChunkWriter {
     store: Store,
+    function: HashFunction,
     under_way: VecDeque<Written>,
     done: Vec<(ContentHash, u32)>,
 }
 
 impl ChunkWriter {
-    fn new(store: Store) -> Self {
-        Self { store, under_way: VecDeque::new(), done: Vec::new() }
+    fn new(store: Store, function: HashFunction) -> Self {
+        Self { store, function, under_way: VecDeque::new(), done: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -330,9 +335,9 @@ impl ChunkWriter {
         }
         self.store.make_room(weight([content.len()]))?;
         let (sender, receiver) = crossbeam_channel::bounded(1);
-        let task_core = Arc::clone(&core);
+        let (task_core, function) = (Arc::clone(&core), self.function);
         let _ = core.pool.run(move || {
-            let hash = ContentHash::of(&content);
+            let hash = function.hash(&content);
             let record = Record::chunk(hash, content, task_core.options.level);
             let terms = Terms::write(weight([record.body.len()])).unsynced();
             let op = move |group: &mut Group<'_>| append_chunk(group, hash, record);

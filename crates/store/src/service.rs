@@ -118,7 +118,7 @@ impl StoreService {
         size: Option<u64>,
         content: Bytes,
     ) -> Result<Digest> {
-        let mut hasher = Hasher::new();
+        let mut hasher = Hasher::expecting(expected);
         if content.len() > IN_PLACE_MAX {
             let (namespace, expected) = (namespace.clone(), expected.copied());
             return self

@@ -2,14 +2,14 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use larder_base::segment::{DEFAULT_LEVEL, RECORD_HEADER_LEN, Record, RecordKind, SEGMENT_HEADER};
-use larder_base::{ContentHash, chunk};
+use larder_base::{HashFunction, chunk};
 
 /// The record of one chunk.
 ///
 /// # Panics
 /// When `content` is longer than [`chunk::MAX_LEN`].
 pub fn record(content: &Bytes) -> Record {
-    Record::chunk(ContentHash::of(content), content.clone(), DEFAULT_LEVEL)
+    Record::chunk(HashFunction::TREE.hash(content), content.clone(), DEFAULT_LEVEL)
 }
 
 /// A segment with one chunk record for each of `contents`, in order.
@@ -78,7 +78,7 @@ pub fn damaged(contents: &[Bytes], at: usize, flaw: Flaw) -> Bytes {
     let before = assemble(contents[..at].iter().map(record));
     let mut record = record(&contents[at]);
     match flaw {
-        Flaw::WrongName => record.header.hash = ContentHash::of(b"the name of something else"),
+        Flaw::WrongName => record.header.hash = HashFunction::TREE.hash(b"the name of something else"),
         Flaw::StatedTooLong => record.header.raw_len += 1,
         Flaw::StatedTooShort => record.header.raw_len -= 1,
         Flaw::LargerThanAChunk => {

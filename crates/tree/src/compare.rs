@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
-use larder_base::{Clock, ContentHash, Digest, Error, Result, Timestamp, chunk};
+use larder_base::{Clock, ContentHash, Digest, Error, HashFunction, Result, Timestamp, chunk};
 use rustix::fs::Dir;
 
 use crate::content::Content;
@@ -301,7 +301,7 @@ impl Site {
                 let content = at_least(buffer, length as usize);
                 let got = read_at(&file, content, offset)?;
                 progress.bytes_read.add(got as u64);
-                let is_there = got == content.len() && ContentHash::of(content) == hash;
+                let is_there = got == content.len() && hash.names(content);
                 Ok::<_, io::Error>(if is_there { vec![FoundChunk { hash, offset, length }] } else { Vec::new() })
             }
             What::Anything => {
@@ -316,7 +316,7 @@ impl Site {
                     let mut begin = 0;
                     while filled - begin >= chunk::MAX_LEN || (is_end && begin < filled) {
                         let length = chunk::cut(&buffer[begin..filled]);
-                        let hash = ContentHash::of(&buffer[begin..begin + length]);
+                        let hash = HashFunction::TREE.hash(&buffer[begin..begin + length]);
                         found.push(FoundChunk { hash, offset: offset + begin as u64, length: length as u32 });
                         begin += length;
                     }

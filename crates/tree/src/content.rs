@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_base::{ContentHash, Digest, Hasher};
+use larder_base::{ContentHash, Digest, HashFunction, Hasher};
 
 /// What the canonical encoding of a recipe begins with, so that no chunk's hash can pass for a recipe's.
 const RECIPE_PREFIX: &[u8] = b"larder recipe 1\n";
@@ -29,7 +29,7 @@ impl Content {
     /// What the file is named by: the hash of its content, or of its recipe; with the size of its content.
     pub(crate) fn digest(&self, size: u64) -> Digest {
         match self {
-            Self::Empty => Digest::of(b""),
+            Self::Empty => Digest::by(HashFunction::TREE, b""),
             Self::One(hash) => Digest { hash: *hash, size },
             Self::Cut(pieces) => Digest { hash: recipe_hash(pieces), size },
         }
@@ -63,7 +63,7 @@ impl Content {
 
 /// The hash that names a file larger than one chunk: of its recipe's canonical encoding (`docs/format-tree.md`).
 pub(crate) fn recipe_hash(pieces: &[Piece]) -> ContentHash {
-    let mut hasher = Hasher::new();
+    let mut hasher = Hasher::new(HashFunction::TREE);
     hasher.update(RECIPE_PREFIX);
     for piece in pieces {
         hasher.update(piece.hash.as_bytes());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_base::chunk::Cutter;
-use larder_base::{ContentHash, Digest};
+use larder_base::{ContentHash, Digest, HashFunction};
 use larder_proto::manifest::{
     DIGEST_OF_RECIPE, DIGEST_PROPERTY, EncodedTree, HARDLINK_PROPERTY, Manifest, Recipe, Root, VERSION,
 };
@@ -38,10 +38,10 @@ impl EncodedManifest {
         cutter.push(&bytes);
         let mut chunks = Vec::new();
         while let Some(chunk) = cutter.next_chunk() {
-            chunks.push((Digest::of(&chunk), chunk));
+            chunks.push((Digest::by(HashFunction::TREE, &chunk), chunk));
         }
-        chunks.extend(cutter.finish().into_iter().map(|chunk| (Digest::of(&chunk), chunk)));
-        Self { digest: Digest::of(&bytes), bytes, chunks }
+        chunks.extend(cutter.finish().into_iter().map(|chunk| (Digest::by(HashFunction::TREE, &chunk), chunk)));
+        Self { digest: Digest::by(HashFunction::TREE, &bytes), bytes, chunks }
     }
 }
 
@@ -88,7 +88,7 @@ fn describe_root(root: &FoundRoot, recipes: &mut Recipes) -> EncodedTree {
         }
         directory.node_properties = properties(Vec::new(), found.mtime, found.mode);
         let bytes = Bytes::from(directory.encode_to_vec());
-        let digest = Digest::of(&bytes);
+        let digest = Digest::by(HashFunction::TREE, &bytes);
         described[number] = Some((bytes, digest));
     }
     let children = parents_first(root, &described);

@@ -250,7 +250,7 @@ fn open<'a>(header: &RecordHeader, body: &'a [u8], buffer: &'a mut Vec<u8>) -> R
             buffer
         }
     };
-    if ContentHash::of(content) == header.hash { Ok(content) } else { Err(BadRecord::Content) }
+    if header.hash.names(content) { Ok(content) } else { Err(BadRecord::Content) }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use larder_base::{ContentHash, Error, ErrorKind, Result, Timestamp, chunk};
+use larder_base::{ContentHash, Error, ErrorKind, HashFunction, Result, Timestamp, chunk};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::content::{Content, Piece};
@@ -198,7 +198,7 @@ impl Remembered {
         let count = u32_from(rest)?;
         let mut pieces = Vec::with_capacity((count as usize).min(rest.len() / 36));
         for _ in 0..count {
-            pieces.push(Piece { hash: ContentHash::sha256(take(rest)?), length: u32_from(rest)? });
+            pieces.push(Piece { hash: ContentHash::new(HashFunction::TREE, take(rest)?), length: u32_from(rest)? });
         }
         let total: u64 = pieces.iter().map(|piece| u64::from(piece.length)).sum();
         let content = match pieces.as_slice() {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_base::{ContentHash, Digest, Error, ErrorKind, Result, chunk};
+use larder_base::{ContentHash, Digest, Error, ErrorKind, HashFunction, Result, chunk};
 use larder_proto::manifest::{
     DIGEST_OF_RECIPE, DIGEST_PROPERTY, EncodedTree, HARDLINK_PROPERTY, Manifest, Recipe, VERSION,
 };
@@ -166,7 +166,7 @@ struct Waiting {
 impl Check<'_> {
     fn root(&mut self, name: &str, tree: &EncodedTree) -> Result<PlannedRoot> {
         let by_digest: HashMap<Digest, &Bytes> =
-            tree.children.iter().map(|encoded| (Digest::of(encoded), encoded)).collect();
+            tree.children.iter().map(|encoded| (Digest::by(HashFunction::TREE, encoded), encoded)).collect();
         let (dirs, files, links) = (Vec::new(), Vec::new(), Vec::new());
         let mut root = PlannedRoot { name: name.to_owned(), table: DirTable::new(), dirs, files, links };
         let mut groups = HashMap::new();
@@ -284,7 +284,7 @@ impl Check<'_> {
     fn content(&self, shown: &str, digest: &Digest, kind: Option<&str>) -> Result<Content> {
         let is_large = digest.size > chunk::MAX_LEN as u64;
         match kind {
-            None if digest.size == 0 && *digest == Digest::of(b"") => Ok(Content::Empty),
+            None if digest.size == 0 && *digest == Digest::by(HashFunction::TREE, b"") => Ok(Content::Empty),
             None if digest.size == 0 => Err(refuse(shown, "its digest is not that of an empty file")),
             None if is_large => Err(refuse(shown, "it is larger than one chunk and has no recipe")),
             None => Ok(Content::One(digest.hash)),
@@ -324,7 +324,7 @@ fn pieces_of(recipe: &Recipe) -> Result<Arc<[Piece]>> {
         return Err(refuse("a recipe", "its hashes and lengths do not match"));
     }
     let pieces = hashes.zip(&recipe.lengths).map(|(hash, length)| {
-        let hash = ContentHash::sha256(hash.try_into().expect("each is 32 bytes"));
+        let hash = ContentHash::new(HashFunction::TREE, hash.try_into().expect("each is 32 bytes"));
         Piece { hash, length: *length }
     });
     let pieces: Arc<[Piece]> = pieces.collect();
@@ -335,10 +335,10 @@ fn pieces_of(recipe: &Recipe) -> Result<Arc<[Piece]>> {
 }
 
 fn digest_of(shown: &str, digest: Option<&reapi::Digest>) -> Result<Digest> {
-    let problem = || refuse(shown, "its digest is not a SHA-256 digest");
+    let problem = || refuse(shown, "its digest is not a BLAKE3 digest");
     let digest = digest.ok_or_else(problem)?;
     let size = u64::try_from(digest.size_bytes).map_err(|_| problem())?;
-    Ok(Digest { hash: digest.hash.parse().map_err(|_| problem())?, size })
+    Ok(Digest { hash: ContentHash::from_hex(HashFunction::TREE, &digest.hash).map_err(|_| problem())?, size })
 }
 
 fn fact<'a>(properties: Option<&'a reapi::NodeProperties>, name: &str) -> Option<&'a str> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use larder_base::{ContentHash, Digest, Error, Hasher, Result, chunk};
+use larder_base::{ContentHash, Digest, Error, HashFunction, Hasher, Result, chunk};
 use larder_proto::manifest::{
     DIGEST_OF_RECIPE, DIGEST_PROPERTY, EncodedTree, HARDLINK_PROPERTY, Manifest, Recipe, Root, VERSION,
 };
@@ -53,7 +53,7 @@ impl Summary {
             roots.push(Root { name: root.name.clone(), tree: Some(EncodedTree { root: timeless, children: vec![] }) });
         }
         let timeless = Manifest { version: VERSION, roots, recipes: vec![] };
-        let content = ContentHash::of(&timeless.encode_to_vec());
+        let content = HashFunction::TREE.hash(&timeless.encode_to_vec());
         Ok(Self { content, files: total.files, bytes: total.bytes, chunks: reading.chunks })
     }
 }
@@ -98,8 +98,8 @@ impl Reading {
         // work grows with the manifest's size, however often one directory is named, and nothing can name itself.
         for bytes in tree.children.iter().rev() {
             let (timeless, amount) = self.directory(bytes, &below, &mut links)?;
-            let read = ReadDirectory { timeless: ContentHash::of(&timeless.encode_to_vec()), amount };
-            below.insert(Digest::of(bytes), read);
+            let read = ReadDirectory { timeless: HashFunction::TREE.hash(&timeless.encode_to_vec()), amount };
+            below.insert(Digest::by(HashFunction::TREE, bytes), read);
         }
         let (timeless, amount) = self.directory(&tree.root, &below, &mut links)?;
         Ok((timeless.encode_to_vec().into(), amount))
@@ -170,14 +170,14 @@ fn recipe(recipe: &Recipe) -> Result<(ContentHash, RecipeChunks)> {
     if !rest.is_empty() || hashes.len() != recipe.lengths.len() || !lengths_allowed {
         return Err(malformed("a recipe's hashes and lengths do not fit together"));
     }
-    let mut hasher = Hasher::new();
+    let mut hasher = Hasher::new(HashFunction::TREE);
     hasher.update(RECIPE_PREFIX);
     for (hash, length) in hashes.iter().zip(&recipe.lengths) {
         hasher.update(hash);
         hasher.update(&length.to_le_bytes());
     }
     let size = recipe.lengths.iter().map(|length| u64::from(*length)).sum();
-    let hashes = hashes.iter().map(|hash| ContentHash::sha256(*hash)).collect();
+    let hashes = hashes.iter().map(|hash| ContentHash::new(HashFunction::TREE, *hash)).collect();
     Ok((hasher.finish().hash, RecipeChunks { hashes, size }))
 }
 
@@ -187,7 +187,10 @@ const RECIPE_PREFIX: &[u8] = b"larder recipe 1\n";
 fn digest_of(digest: Option<&reapi::Digest>, name: &str) -> Result<Digest> {
     let read = || {
         let digest = digest?;
-        Some(Digest { hash: digest.hash.parse().ok()?, size: u64::try_from(digest.size_bytes).ok()? })
+        Some(Digest {
+            hash: ContentHash::from_hex(HashFunction::TREE, &digest.hash).ok()?,
+            size: u64::try_from(digest.size_bytes).ok()?,
+        })
     };
     read().ok_or_else(|| malformed(format!("{name:?} has no valid digest")))
 }

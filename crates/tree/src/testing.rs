@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader, SEGMENT_HEADER};
-use larder_base::{Clock, ContentHash, Digest, Error, ErrorKind, Result, Timestamp};
+use larder_base::{Clock, ContentHash, Digest, Error, ErrorKind, HashFunction, Result, Timestamp};
 use parking_lot::Mutex;
 
 use crate::{
@@ -161,7 +161,7 @@ fn describe(root: &Path, at: &Path, inodes: &mut HashMap<u64, String>, lines: &m
             describe(root, &path, inodes, lines);
         } else {
             let first = inodes.entry(meta.ino()).or_insert_with(|| name.clone()).clone();
-            let hash = ContentHash::of(&fs::read(&path).unwrap());
+            let hash = HashFunction::TREE.hash(&fs::read(&path).unwrap());
             lines.push(format!("{name} {mode:o} {time} {} {hash:?} = {first}", meta.len()));
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn miss(reason: MissReason) -> Miss {
     Miss { reason: reason.as_str().to_owned() }
 }
 
-/// Those of the chunks named in the body that are missing. Body and answer are SHA-256 hashes of 32 raw bytes each.
+/// Those of the chunks named in the body that are missing. Body and answer are BLAKE3 hashes of 32 raw bytes each.
 #[utoipa::path(post, path = "/ci/v1/{namespace}/missing", params(("namespace" = String, Path)),
     request_body(content = RawHashes, content_type = "application/octet-stream"),
     responses((status = 200, body = RawHashes, content_type = "application/octet-stream")))]
@@ -61,7 +61,7 @@ pub(crate) async fn missing(
     Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }
 
-/// Where the chunks named in the body can be fetched. The body is SHA-256 hashes of 32 raw bytes each.
+/// Where the chunks named in the body can be fetched. The body is BLAKE3 hashes of 32 raw bytes each.
 #[utoipa::path(post, path = "/ci/v1/{namespace}/locate", params(("namespace" = String, Path)),
     request_body(content = RawHashes, content_type = "application/octet-stream"),
     responses((status = 200, body = LocateAnswer)))]

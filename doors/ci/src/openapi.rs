@@ -34,7 +34,7 @@ use crate::{entries, explain, lookup, upload};
 )]
 struct Interface;
 
-/// SHA-256 hashes of 32 raw bytes each, one after the other.
+/// BLAKE3 hashes of 32 raw bytes each, one after the other.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
 pub(crate) struct RawHashes(#[expect(dead_code, reason = "it stands for a body in the description only")] Vec<u8>);

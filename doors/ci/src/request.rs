@@ -6,7 +6,7 @@ use std::str::FromStr;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
-use larder_base::{ContentHash, Key, Scope, UploadId};
+use larder_base::{ContentHash, HashFunction, Key, Scope, UploadId};
 use larder_cache::Caller;
 use larder_door::credential_of;
 use larder_proto::ci::{FALLBACKS_MAX, HASH_LEN, HASHES_MAX, JSON_MAX_BYTES, split_hashes};
@@ -104,8 +104,8 @@ impl<S: Send + Sync> FromRequest<S> for Hashes {
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let body = read(request.into_body(), HASHES_MAX * HASH_LEN).await?;
         let hashes = split_hashes(&body)
-            .ok_or_else(|| Failure::invalid("the body must be SHA-256 hashes of 32 raw bytes, one after the other"))?;
-        Ok(Self(hashes.map(ContentHash::sha256).collect()))
+            .ok_or_else(|| Failure::invalid("the body must be BLAKE3 hashes of 32 raw bytes, one after the other"))?;
+        Ok(Self(hashes.map(|hash| ContentHash::new(HashFunction::TREE, hash)).collect()))
     }
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn scope(text: Option<&str>) -> Result<Option<Scope>, Failure> {
     Ok(text.filter(|text| !text.is_empty()).map(str::parse).transpose()?)
 }
 
-/// A SHA-256 in hexadecimal.
+/// A hash in hexadecimal.
 pub(crate) fn hash(what: &str, hex: &str) -> Result<ContentHash, Failure> {
-    hex.parse().map_err(|error| Failure::invalid(format!("{what}: {error}")))
+    ContentHash::from_hex(HashFunction::TREE, hex).map_err(|error| Failure::invalid(format!("{what}: {error}")))
 }

@@ -1,7 +1,7 @@
 //! What the door keeps under a key, and how it is shown.
 
 use larder_base::{
-    Attributes, ByteRange, ContentHash, Entry, EntryAddress, Error, ErrorKind, Listed, Result, UploadId,
+    Attributes, ByteRange, ContentHash, Entry, EntryAddress, Error, ErrorKind, HashFunction, Listed, Result, UploadId,
 };
 use larder_cache::{Caller, DoorCache, Found};
 use larder_proto::ci::{BlobAddress, ListedEntry, SavedEntry};
@@ -63,7 +63,7 @@ pub(crate) fn attributes(summary: &Summary, upload: &UploadId) -> Attributes {
 
 /// The content of an entry that is there.
 pub(crate) fn content_of(entry: &Entry) -> Option<ContentHash> {
-    entry.attributes.get(CONTENT)?.parse().ok()
+    ContentHash::from_hex(HashFunction::TREE, entry.attributes.get(CONTENT)?).ok()
 }
 
 /// Whether an entry is the work of this upload.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader};
-use larder_base::{ContentHash, Digest, Error, ErrorKind, Result};
+use larder_base::{ContentHash, Error, ErrorKind, Result};
 use larder_proto::ci::Run;
 use larder_remote::ci::{CiClient, Found};
 
@@ -128,7 +128,7 @@ pub async fn fetch_manifest(client: &CiClient, found: &Found, moved: &AtomicU64)
         whole.extend_from_slice(piece);
     }
     let whole = whole.freeze();
-    if Digest::of(&whole) == manifest.digest {
+    if manifest.digest.hash.names(&whole) {
         Ok(whole)
     } else {
         Err(corrupt("its list of files is not what its name says"))

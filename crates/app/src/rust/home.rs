@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use larder_base::{ContentHash, Hasher};
+use larder_base::{ContentHash, HashFunction, Hasher};
 
 use super::lock::{Lock, LockedPackage, Source};
 use super::origin::is_revision;
@@ -137,7 +137,7 @@ fn add_archive(home: &mut Walk, directory: &str, package: &LockedPackage, warnin
 }
 
 fn hash_file(path: &Path) -> io::Result<ContentHash> {
-    let mut hasher = Hasher::new();
+    let mut hasher = Hasher::new(HashFunction::Sha256);
     let mut file = fs::File::open(path)?;
     let mut buffer = vec![0; 128 * 1024];
     loop {

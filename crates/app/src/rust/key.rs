@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use larder_base::{ContentHash, Hasher, Key, Result};
+use larder_base::{ContentHash, HashFunction, Hasher, Key, Result};
 
 use super::lock::Lock;
 use super::project::Selection;
@@ -48,7 +48,7 @@ pub(super) fn compose(
 }
 
 fn hash_settings(targets: &[String], selection: &Selection, settings: &BTreeMap<String, String>) -> String {
-    let mut lines = Lines::default();
+    let mut lines = Lines::new();
     lines.add(&["format", FORMAT]);
     for target in sorted(targets) {
         lines.add(&["target", target]);
@@ -67,7 +67,7 @@ fn hash_settings(targets: &[String], selection: &Selection, settings: &BTreeMap<
 }
 
 fn hash_packages(lock: &Lock, workspace: &Workspace) -> String {
-    let mut lines = Lines::default();
+    let mut lines = Lines::new();
     for package in &lock.packages {
         let checksum = package.checksum.as_deref().unwrap_or_default();
         lines.add(&[&package.name, &package.version, &package.source.line(), checksum]);
@@ -92,10 +92,13 @@ fn readable(part: &str) -> String {
 }
 
 /// Hashes lists of words so that no two different lists of lists look alike.
-#[derive(Default)]
 struct Lines(Hasher);
 
 impl Lines {
+    fn new() -> Self {
+        Self(Hasher::new(HashFunction::Sha256))
+    }
+
     fn add(&mut self, words: &[&str]) {
         self.0.update(&(words.len() as u64).to_le_bytes());
         for word in words {

@@ -1,6 +1,7 @@
+use fastcdc::v2020::{FastCDC, Normalization};
 use proptest::prelude::*;
 
-use super::{Cutter, MAX_LEN, MIN_LEN, cut};
+use super::{AVERAGE_LEN, Cutter, MAX_LEN, MIN_LEN, cut};
 
 /// Bytes that look random, the same for the same seed.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -44,6 +45,23 @@ fn the_cut_is_the_published_one() {
 
 const PUBLISHED: &[usize] =
     &[526524, 684993, 862792, 361385, 593554, 717769, 625919, 634641, 487892, 670288, 554510, 1126890, 541451];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn the_cut_is_that_of_fastcdc(seed in any::<u64>(), len in 0..MAX_LEN + 2, period in prop::option::of(1_usize..100_000)) {
+        let mut blob = noise(seed, len);
+        if let Some(period) = period {
+            // Content that repeats has cuts in other places, or none.
+            for at in period..len {
+                blob[at] = blob[at - period];
+            }
+        }
+        let window = &blob[..len.min(MAX_LEN)];
+        let published = FastCDC::with_level_and_seed(window, MIN_LEN, AVERAGE_LEN, MAX_LEN, Normalization::Level2, 0);
+        prop_assert_eq!(cut(&blob), published.cut(0, window.len()).1);
+    }
+}
 
 #[test]
 fn an_insertion_changes_few_chunks() {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// The name of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChunkAddress {
-    /// The SHA-256 of its content.
+    /// The BLAKE3 hash of its content.
     pub hash: String,
     /// Its bytes before compression.
     pub size: u64,
@@ -17,7 +17,7 @@ pub struct ChunkAddress {
 /// A blob and the chunks that it is made of, in order. A blob of one chunk has that chunk's hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlobAddress {
-    /// The SHA-256 of the whole content.
+    /// The BLAKE3 hash of the whole content.
     pub hash: String,
     /// Bytes of the whole content.
     pub size: u64,

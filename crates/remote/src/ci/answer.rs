@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
-use larder_base::{ContentHash, Digest, Error, ErrorKind, Result, Timestamp};
+use larder_base::{ContentHash, Digest, Error, ErrorKind, HashFunction, Result, Timestamp};
 use larder_proto::ci::{BlobAddress, ErrorAnswer, ErrorWord, LookupAnswer, SavedEntry};
 use serde::de::DeserializeOwned;
 
@@ -21,7 +21,8 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
 }
 
 pub(super) fn hash(hex: &str) -> Result<ContentHash> {
-    hex.parse().map_err(|error| unreadable(format!("the answer holds a bad hash: {error}")))
+    ContentHash::from_hex(HashFunction::TREE, hex)
+        .map_err(|error| unreadable(format!("the answer holds a bad hash: {error}")))
 }
 
 /// Whether a 404 is the door's own: a path that nobody serves is another matter.

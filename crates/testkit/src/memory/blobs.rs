@@ -54,7 +54,7 @@ async fn receive_verified(
     mut body: BlobStream,
 ) -> Result<(Digest, Bytes)> {
     let refused = |message| Err(Error::invalid("put blob", message));
-    let mut hasher = Hasher::new();
+    let mut hasher = Hasher::expecting(expected);
     let mut content = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece?;

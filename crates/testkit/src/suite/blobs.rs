@@ -44,6 +44,7 @@ const CASES: &[Case<Subject>] = cases![
     reading::no_piece_is_longer_than_two_mebibytes,
     reading::a_reader_that_leaves_half_way_harms_nobody,
     putting::the_hash_and_the_size_need_not_be_known,
+    putting::a_name_is_of_the_function_that_made_it,
     putting::pieces_may_be_of_any_length,
     putting::a_wrong_hash_is_invalid_and_leaves_nothing,
     putting::a_wrong_size_is_invalid_and_leaves_nothing,

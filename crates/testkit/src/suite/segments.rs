@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader, RecordKind};
 use larder_base::{
-    Adopted, Blobs, ByteRange, ContentHash, Digest, ErrorKind, Located, Namespace, PartName, Segments, UploadId,
-    collect,
+    Adopted, Blobs, ByteRange, ContentHash, Digest, ErrorKind, HashFunction, Located, Namespace, PartName, Segments,
+    UploadId, collect,
 };
 
 use super::{Case, Keep, cases};
@@ -73,7 +73,7 @@ fn part(upload: u8, number: u32) -> PartName {
 }
 
 fn hashes(contents: &[Bytes]) -> Vec<ContentHash> {
-    contents.iter().map(|content| ContentHash::of(content)).collect()
+    contents.iter().map(|content| HashFunction::TREE.hash(content)).collect()
 }
 
 impl Subject {
@@ -117,7 +117,7 @@ impl Subject {
         let missing = self.blobs.missing(namespace, &hashes(contents)).await.expect("missing succeeds");
         assert_eq!(missing, [], "absent in {namespace}");
         for content in contents {
-            let digest = Digest::of(content);
+            let digest = Digest::by(HashFunction::TREE, content);
             let blob = self.blobs.get(namespace, &digest.hash, ByteRange::ALL).await.expect("a get succeeds");
             let blob = blob.unwrap_or_else(|| panic!("{digest} cannot be read"));
             assert_eq!(blob.digest, digest);
@@ -127,7 +127,8 @@ impl Subject {
     }
 
     async fn put_blob(&self, namespace: &Namespace, content: &Bytes) -> Digest {
-        self.blobs.put(namespace, None, None, in_pieces(content, 100_000)).await.expect("a good put succeeds")
+        let name = HashFunction::TREE.hash(content);
+        self.blobs.put(namespace, Some(&name), None, in_pieces(content, 100_000)).await.expect("a good put succeeds")
     }
 
     async fn read(&self, segment: u64, range: ByteRange) -> Bytes {
@@ -138,7 +139,7 @@ impl Subject {
 
     /// That where the blob is said to lie, its record does, and that it opens.
     async fn assert_opens(&self, located: &Located, content: &Bytes) {
-        assert_eq!(located.digest, Digest::of(content), "another blob was located");
+        assert_eq!(located.digest, Digest::by(HashFunction::TREE, content), "another blob was located");
         let record =
             self.read(located.segment, ByteRange { offset: located.offset, length: Some(located.length) }).await;
         assert_eq!(record.len() as u64, located.length, "the record is cut");

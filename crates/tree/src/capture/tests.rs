@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_base::{Clock as _, ErrorKind, chunk};
+use larder_base::{Clock as _, ErrorKind, HashFunction, chunk};
 use larder_proto::manifest::Manifest;
 use larder_proto::reapi::Directory;
 use prost::Message as _;
@@ -46,8 +46,8 @@ fn every_chunk_that_the_manifest_needs_is_sent_once() {
         .flat_map(|hash| shelf.content(&ContentHash::sha256(hash.try_into().unwrap())).unwrap())
         .collect();
     assert!(whole == large);
-    assert!(shelf.content(&ContentHash::of(b"small")).is_some());
-    assert!(shelf.content(&ContentHash::of(&noise(2, chunk::MAX_LEN))).is_some());
+    assert!(shelf.content(&HashFunction::TREE.hash(b"small")).is_some());
+    assert!(shelf.content(&HashFunction::TREE.hash(&noise(2, chunk::MAX_LEN))).is_some());
     assert_eq!(shelf.content(&captured.manifest.chunks[0].0.hash).unwrap(), captured.manifest.chunks[0].1);
     let asked = shelf.asked.lock();
     assert_eq!(asked.len(), asked.iter().collect::<BTreeSet<_>>().len(), "no chunk is asked about twice");
@@ -147,10 +147,11 @@ fn a_lost_chunk_whose_file_changed_is_found_in_another_that_held_it() {
     fs::write(root.path().join("a"), "now different").unwrap();
     let shelf = Shelf::default();
     let captured = survey.save(&shelf, &limits(), &Progress::new()).unwrap();
-    assert!(shelf.content(&ContentHash::of(b"same content")).is_some());
-    assert!(shelf.content(&ContentHash::of(b"now different")).is_some());
+    assert!(shelf.content(&HashFunction::TREE.hash(b"same content")).is_some());
+    assert!(shelf.content(&HashFunction::TREE.hash(b"now different")).is_some());
     let digests: Vec<String> = top(&captured).files.into_iter().map(|file| file.digest.unwrap().hash).collect();
-    let expected = [b"now different".as_slice(), b"same content"].map(|content| ContentHash::of(content).to_hex());
+    let expected =
+        [b"now different".as_slice(), b"same content"].map(|content| HashFunction::TREE.hash(content).to_hex());
     assert_eq!(digests, expected);
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use crossbeam_channel::{Receiver, Sender};
 use larder_base::segment::Record;
-use larder_base::{ContentHash, Digest, Error, ErrorKind};
+use larder_base::{ContentHash, Digest, Error, ErrorKind, HashFunction};
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 
@@ -170,7 +170,7 @@ impl Crew<'_> {
         if content.is_empty() {
             return self.settle(id, stat, Content::Empty);
         }
-        let digest = Digest::of(content);
+        let digest = Digest::by(HashFunction::TREE, content);
         self.offer(digest, || Bytes::copy_from_slice(content), room);
         self.settle(id, stat, Content::One(digest.hash));
     }
@@ -207,7 +207,7 @@ impl Crew<'_> {
 
     fn hash(&self, hashing: Hashing) {
         let Hashing { assembly, number, content, room } = hashing;
-        let digest = Digest::of(&content);
+        let digest = Digest::by(HashFunction::TREE, &content);
         self.offer(digest, || content.into(), room);
         if let Some((content, stat)) = assembly.put(number, digest.hash) {
             self.settle(assembly.unread.file, stat, content);
@@ -225,7 +225,7 @@ impl Crew<'_> {
             Ok(content)
         });
         match content {
-            Ok(content) if ContentHash::of(&content) == chunk.digest.hash => {
+            Ok(content) if chunk.digest.hash.names(&content) => {
                 self.schedule.add_packing(NewChunk { digest: chunk.digest, content: content.into(), room: Some(room) });
             }
             Ok(_) | Err(_) => self.schedule.lose(chunk.digest.hash),

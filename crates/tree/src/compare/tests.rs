@@ -14,7 +14,7 @@ fn a_chunk_read_from_a_file_that_changed_since_it_was_looked_at_is_not_believed(
     let comparison = compare(&captured, target.path(), Memory::new(), &progress);
     let site = &comparison.sites[0];
     let Standing::Kept(stat) = site.files[0] else { panic!("{:?}", site.files[0]) };
-    let what = || What::Piece { offset: 0, length: 7, hash: ContentHash::of(b"content") };
+    let what = || What::Piece { offset: 0, length: 7, hash: HashFunction::TREE.hash(b"content") };
     let reading = Reading { site: 0, file: 0, stat, what: what() };
     assert_eq!(site.read(&reading, &progress).unwrap().len(), 1);
     // The same bytes again, but what else happened to the file meanwhile is not known.
@@ -32,6 +32,9 @@ fn a_comparison_writes_nothing() {
     let progress = Progress::new();
     let missing = target.path().join("missing");
     assert_eq!(compare(&captured, &missing, Memory::new(), &progress).differing(), 1);
-    assert_eq!(compare(&captured, target.path(), Memory::new(), &progress).needed(), [Digest::of(b"content")]);
+    assert_eq!(
+        compare(&captured, target.path(), Memory::new(), &progress).needed(),
+        [Digest::by(HashFunction::TREE, b"content")]
+    );
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
 }

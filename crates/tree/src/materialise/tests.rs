@@ -3,8 +3,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
-use larder_base::chunk;
 use larder_base::segment::Record;
+use larder_base::{HashFunction, chunk};
 use tempfile::TempDir;
 
 use super::*;
@@ -176,7 +176,7 @@ fn a_local_chunk_that_changes_meanwhile_is_fetched() {
     assert_eq!(comparison.needed(), []);
     fs::write(target.path().join("d/e/same"), "SMALL").unwrap();
     let materialiser = comparison.begin(&progress).unwrap();
-    assert_eq!(materialiser.needed(), [Digest::of(b"small")]);
+    assert_eq!(materialiser.needed(), [Digest::by(HashFunction::TREE, b"small")]);
     fill(materialiser, &shelf).finish(&LateClock).unwrap();
     // What changed after it was compared is as it was changed; the next restore sees it.
     assert_eq!(fs::read(target.path().join("d/small")).unwrap(), b"small");
@@ -191,7 +191,7 @@ fn a_damaged_chunk_is_refused_and_its_file_untouched() {
     put(target.path(), "d/small", "before");
     let progress = Progress::new();
     let materialiser = compare(&captured, target.path(), Memory::new(), &progress).begin(&progress).unwrap();
-    let (header, body) = shelf.records.lock()[&ContentHash::of(b"small")].clone();
+    let (header, body) = shelf.records.lock()[&HashFunction::TREE.hash(b"small")].clone();
     let mut flipped = body.to_vec();
     flipped[0] ^= 1;
     let other = Record::chunk(header.hash, Bytes::from_static(b"SMALL"), 1);
@@ -210,7 +210,7 @@ fn a_damaged_chunk_is_refused_and_its_file_untouched() {
     }
     assert_eq!(materialiser.push(&header, &body).unwrap(), Pushed::Written);
     assert_eq!(materialiser.push(&header, &body).unwrap(), Pushed::NotNeeded);
-    let stranger = Record::chunk(ContentHash::of(b"stranger"), Bytes::from_static(b"stranger"), 1);
+    let stranger = Record::chunk(HashFunction::TREE.hash(b"stranger"), Bytes::from_static(b"stranger"), 1);
     assert_eq!(materialiser.push(&stranger.header, &stranger.body).unwrap(), Pushed::NotNeeded);
     fill(materialiser, &shelf).finish(&LateClock).unwrap();
     assert_eq!(picture(target.path()), picture(source.path()));
@@ -225,7 +225,7 @@ fn files_whose_chunks_do_not_all_come_are_as_they_were_and_named() {
     let progress = Progress::new();
     let materialiser = compare(&captured, target.path(), Memory::new(), &progress).begin(&progress).unwrap();
     let needed = materialiser.needed().to_vec();
-    let one = ContentHash::of(&noise(2, 100_000));
+    let one = HashFunction::TREE.hash(&noise(2, 100_000));
     let last_of_large = needed.iter().rfind(|chunk| chunk.size > 100_000).unwrap().hash;
     for chunk in needed.iter().filter(|chunk| chunk.hash != one && chunk.hash != last_of_large) {
         let (header, body) = shelf.records.lock()[&chunk.hash].clone();

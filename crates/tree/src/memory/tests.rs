@@ -25,9 +25,11 @@ fn at(seconds: u64) -> Timestamp {
 
 fn sample() -> Memory {
     let mut memory = Memory::new();
-    memory.record(path("one"), &stat(1, 10), Content::One(ContentHash::of(b"12345")), at(100));
-    let pieces =
-        [Piece { hash: ContentHash::of(b"123"), length: 3 }, Piece { hash: ContentHash::of(b"45"), length: 2 }];
+    memory.record(path("one"), &stat(1, 10), Content::One(HashFunction::TREE.hash(b"12345")), at(100));
+    let pieces = [
+        Piece { hash: HashFunction::TREE.hash(b"123"), length: 3 },
+        Piece { hash: HashFunction::TREE.hash(b"45"), length: 2 },
+    ];
     memory.record(path("cut"), &stat(2, 10), Content::Cut(pieces.into()), at(100));
     memory.record(path("empty"), &FileStat { size: 0, ..stat(3, 10) }, Content::Empty, at(100));
     memory
@@ -69,7 +71,7 @@ fn any_change_of_identity_or_time_is_a_stranger() {
 
 #[test]
 fn a_file_changed_within_the_tick_of_its_recording_is_not_trusted() {
-    let content = || Content::One(ContentHash::of(b"12345"));
+    let content = || Content::One(HashFunction::TREE.hash(b"12345"));
     let mut memory = Memory::new();
     memory.record(path("racy"), &stat(1, 10), content(), Timestamp::from_millis(10_019));
     assert!(memory.is_empty());

@@ -8,7 +8,7 @@ fn proto(digest: Digest) -> Option<reapi::Digest> {
 }
 
 fn file(name: &str, content: &[u8]) -> FileNode {
-    FileNode { name: name.into(), digest: proto(Digest::of(content)), ..Default::default() }
+    FileNode { name: name.into(), digest: proto(Digest::by(HashFunction::TREE, content)), ..Default::default() }
 }
 
 fn with(mut file: FileNode, facts: &[(&str, &str)]) -> FileNode {
@@ -35,7 +35,7 @@ fn manifest(top: &Directory, below: &[Directory]) -> Manifest {
 }
 
 fn inside(name: &str, directory: &Directory) -> Directory {
-    let digest = proto(Digest::of(&directory.encode_to_vec()));
+    let digest = proto(Digest::by(HashFunction::TREE, &directory.encode_to_vec()));
     Directory { directories: vec![DirectoryNode { name: name.into(), digest }], ..Default::default() }
 }
 
@@ -49,10 +49,11 @@ fn refused(manifest: &Manifest, parts: &[&str]) {
 }
 
 fn large(lengths: &[u32]) -> (Recipe, Digest) {
-    let hashes: Vec<u8> = (0..lengths.len()).flat_map(|number| *ContentHash::of(&[number as u8]).as_bytes()).collect();
+    let hashes: Vec<u8> =
+        (0..lengths.len()).flat_map(|number| *HashFunction::TREE.hash(&[number as u8]).as_bytes()).collect();
     let recipe = Recipe { hashes: hashes.into(), lengths: lengths.to_vec() };
     let size = lengths.iter().map(|length| u64::from(*length)).sum();
-    let hash = pieces_of(&recipe).map_or(ContentHash::of(b""), |pieces| recipe_hash(&pieces));
+    let hash = pieces_of(&recipe).map_or(HashFunction::TREE.hash(b""), |pieces| recipe_hash(&pieces));
     (recipe, Digest { hash, size })
 }
 
@@ -71,7 +72,11 @@ fn a_tree_is_numbered_depth_first_with_all_it_holds() {
     let names: Vec<String> = root.files.iter().map(|file| root.table.path_in(file.dir, &file.name)).collect();
     assert_eq!(names, ["a", "b", "d/f"]);
     assert_eq!((plan.files(), plan.bytes(), root.links.len()), (3, 5, 1));
-    assert_eq!(plan.chunks(), [Digest::of(b"a"), Digest::of(b"deep")], "an empty file needs no chunk");
+    assert_eq!(
+        plan.chunks(),
+        [Digest::by(HashFunction::TREE, b"a"), Digest::by(HashFunction::TREE, b"deep")],
+        "an empty file needs no chunk"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use larder_base::{ContentHash, Digest, chunk};
+use larder_base::{Digest, HashFunction, chunk};
 use larder_proto::manifest::{
     DIGEST_OF_RECIPE, DIGEST_PROPERTY, EncodedTree, HARDLINK_PROPERTY, Manifest, Recipe, Root, VERSION,
 };
@@ -14,7 +14,7 @@ fn to_proto(digest: &Digest) -> reapi::Digest {
 fn file(name: &str, content: &[u8], seconds: i64) -> FileNode {
     FileNode {
         name: name.into(),
-        digest: Some(to_proto(&Digest::of(content))),
+        digest: Some(to_proto(&Digest::by(HashFunction::TREE, content))),
         is_executable: false,
         node_properties: Some(NodeProperties { mtime: Some(Timestamp { seconds, nanos: 0 }), ..Default::default() }),
     }
@@ -27,7 +27,10 @@ fn with_fact(mut file: FileNode, name: &str, value: &str) -> FileNode {
 }
 
 fn child(name: &str, directory: &Directory) -> DirectoryNode {
-    DirectoryNode { name: name.into(), digest: Some(to_proto(&Digest::of(&directory.encode_to_vec()))) }
+    DirectoryNode {
+        name: name.into(),
+        digest: Some(to_proto(&Digest::by(HashFunction::TREE, &directory.encode_to_vec()))),
+    }
 }
 
 fn manifest(root: &Directory, children: &[&Directory], recipes: Vec<Recipe>) -> Manifest {
@@ -55,7 +58,7 @@ fn refusal(manifest: &Manifest) -> String {
 fn files_bytes_and_chunks_are_those_of_the_whole_tree() {
     let summary = Summary::of(&small(1, b"three")).unwrap();
     assert_eq!((summary.files, summary.bytes), (3, 8));
-    assert_eq!(summary.chunks, [ContentHash::of(b"three"), ContentHash::of(b"one")]);
+    assert_eq!(summary.chunks, [HashFunction::TREE.hash(b"three"), HashFunction::TREE.hash(b"one")]);
 }
 
 #[test]
@@ -85,7 +88,7 @@ fn a_file_with_several_names_counts_once() {
 
 #[test]
 fn a_large_file_needs_the_chunks_of_its_recipe() {
-    let pieces = [(ContentHash::of(b"first"), chunk::MAX_LEN as u32), (ContentHash::of(b"second"), 7)];
+    let pieces = [(HashFunction::TREE.hash(b"first"), chunk::MAX_LEN as u32), (HashFunction::TREE.hash(b"second"), 7)];
     let recipe = Recipe {
         hashes: pieces.iter().flat_map(|(hash, _)| *hash.as_bytes()).collect::<Vec<_>>().into(),
         lengths: pieces.iter().map(|(_, length)| *length).collect(),
@@ -97,7 +100,7 @@ fn a_large_file_needs_the_chunks_of_its_recipe() {
     }
     let size = chunk::MAX_LEN as u64 + 7;
     let mut large = with_fact(file("large", b"", 1), DIGEST_PROPERTY, DIGEST_OF_RECIPE);
-    large.digest = Some(to_proto(&Digest { hash: ContentHash::of(&named), size }));
+    large.digest = Some(to_proto(&Digest { hash: HashFunction::TREE.hash(&named), size }));
     let root = |file: &FileNode| Directory { files: vec![file.clone()], ..Default::default() };
     let summary = Summary::of(&manifest(&root(&large), &[], vec![recipe.clone()])).unwrap();
     assert_eq!((summary.bytes, summary.chunks), (size, vec![pieces[0].0, pieces[1].0]));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use larder_base::chunk::Cutter;
-use larder_base::{ContentHash, Digest};
+use larder_base::{Digest, HashFunction};
 use larder_proto::manifest::{EncodedTree, Manifest, Root, VERSION};
 use larder_proto::reapi::{self, Directory, FileNode, NodeProperties, Timestamp};
 use larder_testkit::segment;
@@ -30,7 +30,10 @@ impl Sample {
         let mtime = Some(Timestamp { seconds, nanos: 0 });
         let file = |(number, content): (usize, &Bytes)| FileNode {
             name: format!("{number:06}"),
-            digest: Some(reapi::Digest { hash: ContentHash::of(content).to_hex(), size_bytes: content.len() as i64 }),
+            digest: Some(reapi::Digest {
+                hash: HashFunction::TREE.hash(content).to_hex(),
+                size_bytes: content.len() as i64,
+            }),
             node_properties: Some(NodeProperties { mtime, ..Default::default() }),
             ..Default::default()
         };
@@ -73,8 +76,8 @@ impl Sample {
 
     /// The body of `finish`.
     pub(super) fn finish(&self, parts: &[u32], wait_ms: u64) -> Value {
-        let digest = Digest::of(&self.manifest);
-        let chunk = |chunk: &Bytes| json!({ "hash": ContentHash::of(chunk).to_hex(), "size": chunk.len() });
+        let digest = Digest::by(HashFunction::TREE, &self.manifest);
+        let chunk = |chunk: &Bytes| json!({ "hash": HashFunction::TREE.hash(chunk).to_hex(), "size": chunk.len() });
         json!({
             "manifest": {
                 "hash": digest.hash.to_hex(),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use larder_base::ContentHash;
+use larder_base::HashFunction;
 use larder_door::ByteCount;
 use larder_testkit::content::noise;
 use larder_testkit::faulty::{Fault, Gate, Verb};
@@ -76,11 +76,11 @@ async fn only_what_is_missing_need_be_sent() {
     client.save("first", &Sample::of(&["one", "two"])).await;
     let sample = Sample::of(&["one", "two", "three"]);
     let chunks = sample.chunks();
-    let asked: Vec<u8> = chunks.iter().flat_map(|chunk| *ContentHash::of(chunk).as_bytes()).collect();
+    let asked: Vec<u8> = chunks.iter().flat_map(|chunk| *HashFunction::TREE.hash(chunk).as_bytes()).collect();
     let (status, missing) = client.raw(http::Method::POST, "missing", asked).await;
     assert_eq!(status, StatusCode::OK);
     let new: Vec<Bytes> = chunks[2..].to_vec();
-    assert_eq!(missing, new.iter().flat_map(|chunk| *ContentHash::of(chunk).as_bytes()).collect::<Vec<_>>());
+    assert_eq!(missing, new.iter().flat_map(|chunk| *HashFunction::TREE.hash(chunk).as_bytes()).collect::<Vec<_>>());
 
     let upload = client.begin(sample.begin("second")).await;
     client.send(&upload, 1, segment::body(&new)).await;
@@ -250,7 +250,7 @@ async fn a_part_that_was_not_sent_or_never_asked_for_is_named() {
     assert_eq!(end["state"], "failed");
     let reason = end["reason"].as_str().unwrap();
     assert!(reason.contains("1 chunks that it needs were not sent"), "{reason}");
-    assert!(reason.contains(&ContentHash::of(b"one").to_hex()), "{reason}");
+    assert!(reason.contains(&HashFunction::TREE.hash(b"one").to_hex()), "{reason}");
     assert!(reason.contains("1 of its parts were not there, number 2 first"), "{reason}");
 }
 
@@ -275,16 +275,16 @@ async fn lies_about_the_manifest_fail() {
     let client = server.as_anyone();
     let sample = Sample::of(&["one"]);
     let mut content = sample.finish(&[1], WAIT);
-    content["content"] = json!(ContentHash::of(b"other").to_hex());
+    content["content"] = json!(HashFunction::TREE.hash(b"other").to_hex());
     let mut size = sample.finish(&[1], WAIT);
     let true_size = size["manifest"]["size"].as_u64().unwrap();
     size["manifest"]["size"] = json!(true_size - 1);
     size["manifest"]["chunks"][0]["size"] = json!(true_size - 1);
     let mut garbage = sample.finish(&[1], WAIT);
-    let one = ContentHash::of(b"one").to_hex();
+    let one = HashFunction::TREE.hash(b"one").to_hex();
     garbage["manifest"] = json!({ "hash": one, "size": 3, "chunks": [{ "hash": one, "size": 3 }] });
     let mut absent = sample.finish(&[1], WAIT);
-    let hash = ContentHash::of(b"absent").to_hex();
+    let hash = HashFunction::TREE.hash(b"absent").to_hex();
     absent["manifest"] = json!({ "hash": hash, "size": 3, "chunks": [{ "hash": hash, "size": 3 }] });
     for (finish, why) in [
         (content, "the manifest's content is"),
@@ -312,7 +312,7 @@ async fn requests_that_contradict_themselves_are_refused_at_once() {
     };
     for wrong in [
         with("/manifest/hash", json!("zz")),
-        with("/manifest/hash", json!(ContentHash::of(b"x").to_hex())),
+        with("/manifest/hash", json!(HashFunction::TREE.hash(b"x").to_hex())),
         with("/manifest/size", json!(1)),
         with("/manifest/chunks", json!([])),
         with("/manifest/chunks/0/size", json!(0)),
@@ -416,7 +416,7 @@ async fn an_entry_whose_chunks_are_gone_is_a_miss_and_may_be_saved_again() {
     let client = server.as_anyone();
     let sample = Sample::of(&["one", "two"]);
     client.save("k", &sample).await;
-    assert!(world.memory.forget(&"acme".parse().unwrap(), &ContentHash::of(b"two")));
+    assert!(world.memory.forget(&"acme".parse().unwrap(), &HashFunction::TREE.hash(b"two")));
     assert_eq!(client.lookup("k", &[]).await["result"], "miss");
     assert_eq!(client.save("k", &sample).await["state"], "published");
 }
@@ -429,7 +429,7 @@ async fn a_part_is_verified_as_it_arrives_and_not_sent_again_after_a_save_that_b
     let sample = Sample::of(&["one", "two"]);
     client.upload("k", &sample).await;
     // The upload is never finished; its chunks are there all the same, and the entry is not.
-    let hashes: Vec<u8> = sample.chunks().iter().flat_map(|chunk| *ContentHash::of(chunk).as_bytes()).collect();
+    let hashes: Vec<u8> = sample.chunks().iter().flat_map(|chunk| *HashFunction::TREE.hash(chunk).as_bytes()).collect();
     loop {
         let (status, missing) = client.raw(http::Method::POST, "missing", hashes.clone()).await;
         assert!(status.is_success());

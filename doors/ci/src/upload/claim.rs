@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use larder_base::{ContentHash, chunk};
+use larder_base::{ContentHash, HashFunction, chunk};
 use larder_proto::ci::{BlobAddress, FinishRequest};
 use serde::{Deserialize, Serialize};
 
@@ -51,13 +51,17 @@ impl Claim {
 
     /// The names of the manifest's chunks, in order.
     pub(crate) fn manifest_chunks(&self) -> impl Iterator<Item = ContentHash> + '_ {
-        self.manifest.chunks.iter().map(|chunk| chunk.hash.parse().expect("the hashes of a claim were checked"))
+        self.manifest.chunks.iter().map(|chunk| checked(&chunk.hash))
     }
 
     /// The content that it claims to have.
     pub(crate) fn content(&self) -> ContentHash {
-        self.content.parse().expect("the hashes of a claim were checked")
+        checked(&self.content)
     }
+}
+
+fn checked(hex: &str) -> ContentHash {
+    ContentHash::from_hex(HashFunction::TREE, hex).expect("the hashes of a claim were checked")
 }
 
 fn check_manifest(manifest: &BlobAddress) -> Result<(), Failure> {

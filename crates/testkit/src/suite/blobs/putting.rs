@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use larder_base::chunk::{Cutter, MAX_LEN};
-use larder_base::{ByteRange, ContentHash, Digest, ErrorKind, Namespace};
+use larder_base::{ByteRange, ContentHash, Digest, ErrorKind, HashFunction, Namespace};
 
 use super::{Subject, namespace};
 use crate::content::noise;
@@ -20,6 +20,21 @@ pub(super) async fn the_hash_and_the_size_need_not_be_known(subject: Subject) {
             assert_eq!(stored.expect("the put is good"), digest, "given {hash:?} and {size:?}");
             assert!(subject.read(&ns, digest, ByteRange::ALL).await == content, "given {hash:?} and {size:?}");
         }
+    }
+}
+
+pub(super) async fn a_name_is_of_the_function_that_made_it(subject: Subject) {
+    let ns = namespace("ns");
+    for (seed, len) in [(1, 0), (2, 5000), (3, 2 * MAX_LEN + 7)] {
+        let content = noise(seed, len);
+        let [sha, blake] = [HashFunction::Sha256, HashFunction::Blake3].map(|by| Digest::by(by, &content));
+        let crossed = ContentHash::new(HashFunction::Blake3, *sha.hash.as_bytes());
+        let refused = subject.blobs.put(&ns, Some(&crossed), None, in_pieces(&content, 100_000)).await;
+        assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Invalid), "{len} bytes");
+        let stored = subject.blobs.put(&ns, Some(&blake.hash), None, in_pieces(&content, 100_000)).await;
+        assert_eq!(stored.expect("the put is good"), blake);
+        assert!(subject.read(&ns, blake, ByteRange::ALL).await == content);
+        subject.assert_absent(&ns, sha.hash, "the same bytes under the other function").await;
     }
 }
 

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use larder_base::chunk::MAX_LEN;
 use larder_base::segment::SEGMENT_HEADER;
-use larder_base::{ByteRange, ContentHash};
+use larder_base::{ByteRange, HashFunction};
 
 use super::{Subject, hashes, namespace, part};
 use crate::content::{noise, text};
@@ -36,7 +36,7 @@ pub(super) async fn answers_are_in_the_order_asked(subject: Subject) {
     }
     subject.receive(&part(1, 1), &segment::body(&put[3..])).await;
     assert!(subject.adopt(&ns, &part(1, 1)).await.is_some());
-    let absent = ContentHash::of(b"never put");
+    let absent = HashFunction::TREE.hash(b"never put");
     let order = [4, 0, 5, 2, 3, 1].map(|at: usize| put[at].clone());
     let mut asked = hashes(&order);
     asked.insert(0, absent);
