@@ -1,24 +1,64 @@
-//! Where a blob is cut. A blob of up to [`MAX_LEN`] is one chunk; a larger one is cut by content, so that an edit
-//! changes the chunks it touches and no others.
+//! Where a blob is cut. A short blob is one chunk; a longer one is cut by content, so that an edit changes the chunks it
+//! touches and no others.
 //!
-//! The cut is FastCDC 2020 with the parameters that the Remote Execution API names for `FASTCDC_2020` (average 512 KiB,
-//! minimum a quarter and maximum four times of it, normalisation 2, seed 0), so that clients' chunks and ours coincide.
+//! The cut is FastCDC 2020 with the parameters that the Remote Execution API names for `FASTCDC_2020` (minimum a quarter
+//! and maximum four times of the average, normalisation 2, seed 0), so that clients' chunks and ours coincide.
 
 use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 use fastcdc::v2020::{FastCDC, MASKS, Normalization};
 
-/// The least bytes of a chunk that is not the last of its blob.
-pub const MIN_LEN: usize = AVERAGE_LEN / 4;
-/// The bytes of a chunk that the cut aims at.
-pub const AVERAGE_LEN: usize = 512 * 1024;
-/// The most bytes of a chunk, and the size above which a blob is cut.
-pub const MAX_LEN: usize = AVERAGE_LEN * 4;
+/// The least bytes of a chunk of [`Cut::BLOB`] that is not the last of its blob.
+pub const MIN_LEN: usize = Cut::BLOB.min_len();
+/// The most bytes of any chunk, and the size above which [`Cut::BLOB`] cuts.
+pub const MAX_LEN: usize = Cut::BLOB.max_len();
 
-/// Before the average a cut must be four times as unlikely as one in [`AVERAGE_LEN`], behind it four times as likely.
-const STRICT: u64 = MASKS[AVERAGE_LEN.ilog2() as usize + 2];
-const RELAXED: u64 = MASKS[AVERAGE_LEN.ilog2() as usize - 2];
+/// How finely a blob is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    average: usize,
+}
+
+impl Cut {
+    /// What the store cuts blobs with: 512 KiB on average, as the Remote Execution API has it.
+    pub const BLOB: Self = Self { average: 512 * 1024 };
+    /// What the files of saved trees are cut with: 128 KiB on average. Measured on a `target/` and its next state, that is
+    /// 6 % fewer bytes to send and 10 % less work to compress them (`docs/design/002-blake3.md`).
+    pub const TREE: Self = Self { average: 128 * 1024 };
+
+    /// The least bytes of a chunk that is not the last of its blob.
+    pub const fn min_len(self) -> usize {
+        self.average / 4
+    }
+
+    /// The most bytes of a chunk, and the size above which a blob is cut.
+    pub const fn max_len(self) -> usize {
+        self.average * 4
+    }
+
+    /// How many bytes of `ahead` the next chunk takes. `ahead` begins where the last chunk ended and holds
+    /// [`Cut::max_len`] bytes, or all that is left of the blob.
+    ///
+    /// This is the cut of the crate `fastcdc`, found with `gearhash`, which looks at four places at once: twice as fast.
+    pub fn next(self, ahead: &[u8]) -> usize {
+        let window = &ahead[..ahead.len().min(self.max_len())];
+        if window.len() <= self.min_len() {
+            return window.len();
+        }
+        // The published algorithm steps two bytes at a time and so never cuts before a last odd one.
+        let end = window.len() & !1;
+        let centre = self.average.min(end);
+        // Before the average a cut is four times less likely than one in `average`, behind it four times more.
+        let bits = self.average.ilog2() as usize;
+        let mut gear = gearhash::Hasher::new(&GEAR);
+        // The byte that completes a match begins the next chunk.
+        if let Some(matched) = gear.next_match(&window[self.min_len()..centre], MASKS[bits + 2]) {
+            return self.min_len() + matched - 1;
+        }
+        gear.next_match(&window[centre..end], MASKS[bits - 2]).map_or(window.len(), |matched| centre + matched - 1)
+    }
+}
 
 /// What each byte adds to the rolling hash, as `fastcdc` has it: that is where the parameters are published.
 static GEAR: LazyLock<gearhash::Table> = LazyLock::new(|| {
@@ -29,27 +69,7 @@ static GEAR: LazyLock<gearhash::Table> = LazyLock::new(|| {
     })
 });
 
-/// How many bytes of `ahead` the next chunk takes. `ahead` begins where the last chunk ended and holds [`MAX_LEN`] bytes,
-/// or all that is left of the blob.
-///
-/// This is the cut of the crate `fastcdc`, found with `gearhash`, which looks at four places at once: twice as fast.
-pub fn cut(ahead: &[u8]) -> usize {
-    let window = &ahead[..ahead.len().min(MAX_LEN)];
-    if window.len() <= MIN_LEN {
-        return window.len();
-    }
-    // The published algorithm steps two bytes at a time and so never cuts before a last odd one.
-    let end = window.len() & !1;
-    let centre = AVERAGE_LEN.min(end);
-    let mut gear = gearhash::Hasher::new(&GEAR);
-    // The byte that completes a match begins the next chunk.
-    if let Some(matched) = gear.next_match(&window[MIN_LEN..centre], STRICT) {
-        return MIN_LEN + matched - 1;
-    }
-    gear.next_match(&window[centre..end], RELAXED).map_or(window.len(), |matched| centre + matched - 1)
-}
-
-/// Cuts a blob that arrives in pieces, holding at most [`MAX_LEN`] and one piece of it.
+/// Cuts a blob that arrives in pieces with [`Cut::BLOB`], holding at most [`MAX_LEN`] and one piece of it.
 #[derive(Debug, Default)]
 pub struct Cutter {
     ahead: BytesMut,
@@ -88,7 +108,7 @@ impl Cutter {
 
     fn take(&mut self) -> Bytes {
         self.was_cut = true;
-        let length = cut(&self.ahead);
+        let length = Cut::BLOB.next(&self.ahead);
         self.ahead.split_to(length).freeze()
     }
 }

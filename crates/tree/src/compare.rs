@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
-use larder_base::{Clock, ContentHash, Digest, Error, HashFunction, Result, Timestamp, chunk};
+use larder_base::{Clock, ContentHash, Digest, Error, HashFunction, Result, Timestamp};
 use rustix::fs::Dir;
 
-use crate::content::Content;
+use crate::content::{CUT, Content};
 use crate::handles::{DirId, Handles, open_file, read_at, stat_at};
 use crate::memory::{Memory, PathKey};
 use crate::names;
@@ -196,7 +196,7 @@ impl Comparison {
                     readings.extend(planned.content.pieces(planned.size).map(|(offset, piece)| {
                         reading(What::Piece { offset, length: piece.length, hash: piece.hash })
                     }));
-                } else if stat.size.min(planned.size) > chunk::MAX_LEN as u64 {
+                } else if stat.size.min(planned.size) > CUT.max_len() as u64 {
                     readings.push(reading(What::Anything));
                 }
             }
@@ -307,15 +307,15 @@ impl Site {
             What::Anything => {
                 let mut found = Vec::new();
                 let (mut offset, mut filled) = (0, 0);
-                let buffer = at_least(buffer, 3 * chunk::MAX_LEN);
+                let buffer = at_least(buffer, 3 * CUT.max_len());
                 loop {
                     let got = read_at(&file, &mut buffer[filled..], offset + filled as u64)?;
                     progress.bytes_read.add(got as u64);
                     filled += got;
                     let is_end = filled < buffer.len();
                     let mut begin = 0;
-                    while filled - begin >= chunk::MAX_LEN || (is_end && begin < filled) {
-                        let length = chunk::cut(&buffer[begin..filled]);
+                    while filled - begin >= CUT.max_len() || (is_end && begin < filled) {
+                        let length = CUT.next(&buffer[begin..filled]);
                         let hash = HashFunction::TREE.hash(&buffer[begin..begin + length]);
                         found.push(FoundChunk { hash, offset: offset + begin as u64, length: length as u32 });
                         begin += length;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use larder_base::chunk::Cut;
 use larder_base::{ContentHash, Digest, HashFunction, Hasher};
+
+/// How the files of a saved tree are cut.
+pub(crate) const CUT: Cut = Cut::TREE;
 
 /// What the canonical encoding of a recipe begins with, so that no chunk's hash can pass for a recipe's.
 const RECIPE_PREFIX: &[u8] = b"larder recipe 1\n";
@@ -21,7 +25,7 @@ pub(crate) enum Content {
     Empty,
     /// One chunk.
     One(ContentHash),
-    /// More than [`larder_base::chunk::MAX_LEN`] bytes, cut.
+    /// More bytes than one chunk of [`CUT`] has.
     Cut(Arc<[Piece]>),
 }
 
@@ -39,7 +43,7 @@ impl Content {
     pub(crate) fn pieces(&self, size: u64) -> impl Iterator<Item = (u64, Piece)> + '_ {
         let (one, many) = match self {
             Self::Empty => (None, &[][..]),
-            // A single chunk is at most MAX_LEN; whoever made this content has checked it.
+            // A single chunk is short enough; whoever made this content has checked it.
             Self::One(hash) => (Some(Piece { hash: *hash, length: size as u32 }), &[][..]),
             Self::Cut(pieces) => (None, &pieces[..]),
         };

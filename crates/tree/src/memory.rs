@@ -9,10 +9,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use larder_base::{ContentHash, Error, ErrorKind, HashFunction, Result, Timestamp, chunk};
+use larder_base::{ContentHash, Error, ErrorKind, HashFunction, Result, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::content::{Content, Piece};
+use crate::content::{CUT, Content, Piece};
 use crate::stat::{FileStat, FileTime};
 
 const MAGIC: [u8; 8] = *b"LARDMEM\x01";
@@ -203,7 +203,7 @@ impl Remembered {
         let total: u64 = pieces.iter().map(|piece| u64::from(piece.length)).sum();
         let content = match pieces.as_slice() {
             [] => Content::Empty,
-            [one] if one.length as usize <= chunk::MAX_LEN => Content::One(one.hash),
+            [one] if one.length as usize <= CUT.max_len() => Content::One(one.hash),
             [_] => return None,
             _ => Content::Cut(pieces.into()),
         };

@@ -6,14 +6,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_base::{ContentHash, Digest, Error, ErrorKind, HashFunction, Result, chunk};
+use larder_base::{ContentHash, Digest, Error, ErrorKind, HashFunction, Result};
 use larder_proto::manifest::{
     DIGEST_OF_RECIPE, DIGEST_PROPERTY, EncodedTree, HARDLINK_PROPERTY, Manifest, Recipe, VERSION,
 };
 use larder_proto::reapi;
 use prost::Message as _;
 
-use crate::content::{Content, Piece, recipe_hash};
+use crate::content::{CUT, Content, Piece, recipe_hash};
 use crate::handles::{DirId, DirTable, ROOT};
 use crate::memory::PathKey;
 use crate::names;
@@ -282,7 +282,7 @@ impl Check<'_> {
     }
 
     fn content(&self, shown: &str, digest: &Digest, kind: Option<&str>) -> Result<Content> {
-        let is_large = digest.size > chunk::MAX_LEN as u64;
+        let is_large = digest.size > CUT.max_len() as u64;
         match kind {
             None if digest.size == 0 && *digest == Digest::by(HashFunction::TREE, b"") => Ok(Content::Empty),
             None if digest.size == 0 => Err(refuse(shown, "its digest is not that of an empty file")),
@@ -328,7 +328,7 @@ fn pieces_of(recipe: &Recipe) -> Result<Arc<[Piece]>> {
         Piece { hash, length: *length }
     });
     let pieces: Arc<[Piece]> = pieces.collect();
-    if pieces.iter().any(|piece| piece.length == 0 || piece.length as usize > chunk::MAX_LEN) {
+    if pieces.iter().any(|piece| piece.length == 0 || piece.length as usize > CUT.max_len()) {
         return Err(refuse("a recipe", "a chunk of it is empty or longer than a chunk can be"));
     }
     Ok(pieces)

@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use larder_base::{ContentHash, Digest, Error, HashFunction, Hasher, Result, chunk};
+use larder_base::{ContentHash, Digest, Error, HashFunction, Hasher, Result};
 use larder_proto::manifest::{
     DIGEST_OF_RECIPE, DIGEST_PROPERTY, EncodedTree, HARDLINK_PROPERTY, Manifest, Recipe, Root, VERSION,
 };
 use larder_proto::reapi::{self, Directory, FileNode, NodeProperties};
 use prost::Message as _;
+
+use crate::content::CUT;
 
 /// What a manifest says of itself. Whoever made the manifest, this holds: it is well formed, and every file's chunks are
 /// named.
@@ -150,7 +152,7 @@ impl Reading {
                 let new = recipe.hashes.iter().filter(|hash| self.named.insert(**hash));
                 self.chunks.extend(new);
             }
-            None if digest.size > chunk::MAX_LEN as u64 => {
+            None if digest.size > CUT.max_len() as u64 => {
                 return Err(malformed(format!("file {:?} is larger than a chunk and has no recipe", file.name)));
             }
             None if digest.size > 0 && self.named.insert(digest.hash) => self.chunks.push(digest.hash),
@@ -166,7 +168,7 @@ fn recipes(manifest: &Manifest) -> Result<HashMap<ContentHash, RecipeChunks>> {
 
 fn recipe(recipe: &Recipe) -> Result<(ContentHash, RecipeChunks)> {
     let (hashes, rest) = recipe.hashes.as_chunks::<32>();
-    let lengths_allowed = recipe.lengths.iter().all(|length| (1..=chunk::MAX_LEN).contains(&(*length as usize)));
+    let lengths_allowed = recipe.lengths.iter().all(|length| (1..=CUT.max_len()).contains(&(*length as usize)));
     if !rest.is_empty() || hashes.len() != recipe.lengths.len() || !lengths_allowed {
         return Err(malformed("a recipe's hashes and lengths do not fit together"));
     }

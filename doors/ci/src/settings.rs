@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_base::chunk::MIN_LEN;
+use larder_base::chunk::Cut;
 use larder_base::segment::{RECORD_HEADER_LEN, SEGMENT_HEADER};
 use larder_base::{Error, Result};
 use larder_door::ByteCount;
@@ -92,7 +92,7 @@ impl Settings {
     pub(crate) fn parts_max_bytes(&self, bytes: u64, files: u64) -> u64 {
         // Each file may end in a record that is short; all others have at least the least length of a chunk.
         let content = bytes.saturating_add(self.max_manifest_bytes.0);
-        let records = files.saturating_add(content / MIN_LEN as u64).saturating_add(1);
+        let records = files.saturating_add(content / Cut::TREE.min_len() as u64).saturating_add(1);
         let headers = records.saturating_mul(RECORD_HEADER_LEN as u64);
         let part_headers = u64::from(self.parts_max(bytes)) * SEGMENT_HEADER.len() as u64;
         content.saturating_add(headers).saturating_add(part_headers)

@@ -1,7 +1,7 @@
 use fastcdc::v2020::{FastCDC, Normalization};
 use proptest::prelude::*;
 
-use super::{AVERAGE_LEN, Cutter, MAX_LEN, MIN_LEN, cut};
+use super::{Cut, Cutter, MAX_LEN, MIN_LEN};
 
 /// Bytes that look random, the same for the same seed.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -57,9 +57,13 @@ proptest! {
                 blob[at] = blob[at - period];
             }
         }
-        let window = &blob[..len.min(MAX_LEN)];
-        let published = FastCDC::with_level_and_seed(window, MIN_LEN, AVERAGE_LEN, MAX_LEN, Normalization::Level2, 0);
-        prop_assert_eq!(cut(&blob), published.cut(0, window.len()).1);
+        for cut in [Cut::BLOB, Cut::TREE] {
+            let window = &blob[..len.min(cut.max_len())];
+            let average = cut.max_len() / 4;
+            let (min, max) = (cut.min_len(), cut.max_len());
+            let published = FastCDC::with_level_and_seed(window, min, average, max, Normalization::Level2, 0);
+            prop_assert_eq!(cut.next(&blob), published.cut(0, window.len()).1);
+        }
     }
 }
 
@@ -84,7 +88,7 @@ proptest! {
         let mut at = 0;
         for (index, chunk) in streamed.iter().enumerate() {
             if len > MAX_LEN {
-                prop_assert_eq!(chunk.len(), cut(&blob[at..]));
+                prop_assert_eq!(chunk.len(), Cut::BLOB.next(&blob[at..]));
             }
             prop_assert!(chunk.len() <= MAX_LEN);
             prop_assert!(chunk.len() >= MIN_LEN || index + 1 == streamed.len());

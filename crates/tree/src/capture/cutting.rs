@@ -3,19 +3,19 @@
 use std::io;
 use std::sync::Arc;
 
-use larder_base::{ContentHash, chunk};
+use larder_base::ContentHash;
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 
 use super::budget::Room;
 use super::schedule::Unread;
-use crate::content::{Content, Piece};
+use crate::content::{CUT, Content, Piece};
 use crate::handles::read_at;
 use crate::progress::Progress;
 use crate::stat::FileStat;
 
-/// How far ahead a large file is read: a whole chunk always lies in the window, and two thirds of it are new each time.
-pub(super) const WINDOW_LEN: usize = 3 * chunk::MAX_LEN;
+/// How far ahead a large file is read: a whole chunk always lies in the window, and three quarters of it are new each time.
+pub(super) const WINDOW_LEN: usize = 4 * CUT.max_len();
 
 /// A large file that is being read.
 pub(super) struct Cutting {
@@ -74,8 +74,8 @@ impl Cutting {
         let is_end = self.filled < self.window.len();
         let mut begin = 0;
         let mut chunks = Vec::new();
-        while self.filled - begin >= chunk::MAX_LEN || (is_end && begin < self.filled) {
-            let length = chunk::cut(&self.window[begin..self.filled]);
+        while self.filled - begin >= CUT.max_len() || (is_end && begin < self.filled) {
+            let length = CUT.next(&self.window[begin..self.filled]);
             let content = self.window[begin..begin + length].to_vec();
             let number = self.assembly.expect(length as u32);
             chunks.push(Hashing { assembly: self.assembly.clone(), number, content, room: room.split(length as u64) });

@@ -4,11 +4,12 @@
 use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
-use larder_base::{ContentHash, Digest, Error, chunk};
+use larder_base::{ContentHash, Digest, Error};
 use parking_lot::{Condvar, Mutex};
 
 use super::budget::{Budget, Room};
 use super::cutting::{Cutting, Hashing, WINDOW_LEN};
+use crate::content::CUT;
 use crate::stat::FileStat;
 use crate::survey::{FileState, Omission};
 
@@ -47,7 +48,7 @@ pub(super) struct Unread {
 impl Unread {
     /// Whether it is to be cut.
     pub(super) fn is_large(&self) -> bool {
-        self.expected.size > chunk::MAX_LEN as u64
+        self.expected.size > CUT.max_len() as u64
     }
 }
 

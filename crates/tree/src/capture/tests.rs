@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_base::{Clock as _, ErrorKind, HashFunction, chunk};
+use larder_base::{Clock as _, ErrorKind, HashFunction, chunk::Cut};
 use larder_proto::manifest::Manifest;
 use larder_proto::reapi::Directory;
 use prost::Message as _;
@@ -27,12 +27,12 @@ fn top(captured: &Captured) -> Directory {
 #[test]
 fn every_chunk_that_the_manifest_needs_is_sent_once() {
     let root = tempfile::tempdir().unwrap();
-    let large = noise(1, 3 * chunk::MAX_LEN + 12_345);
+    let large = noise(1, 3 * Cut::TREE.max_len() + 12_345);
     put(root.path(), "large", &large);
     put(root.path(), "d/same", &large);
     put(root.path(), "small", b"small");
     put(root.path(), "d/small", b"small");
-    put(root.path(), "exact", noise(2, chunk::MAX_LEN));
+    put(root.path(), "exact", noise(2, Cut::TREE.max_len()));
     put(root.path(), "empty", b"");
     let shelf = Shelf::default();
     let captured = save(root.path(), Memory::new(), &shelf);
@@ -43,11 +43,11 @@ fn every_chunk_that_the_manifest_needs_is_sent_once() {
     let whole: Vec<u8> = recipe
         .hashes
         .chunks(32)
-        .flat_map(|hash| shelf.content(&ContentHash::sha256(hash.try_into().unwrap())).unwrap())
+        .flat_map(|hash| shelf.content(&ContentHash::new(HashFunction::TREE, hash.try_into().unwrap())).unwrap())
         .collect();
     assert!(whole == large);
     assert!(shelf.content(&HashFunction::TREE.hash(b"small")).is_some());
-    assert!(shelf.content(&HashFunction::TREE.hash(&noise(2, chunk::MAX_LEN))).is_some());
+    assert!(shelf.content(&HashFunction::TREE.hash(&noise(2, Cut::TREE.max_len()))).is_some());
     assert_eq!(shelf.content(&captured.manifest.chunks[0].0.hash).unwrap(), captured.manifest.chunks[0].1);
     let asked = shelf.asked.lock();
     assert_eq!(asked.len(), asked.iter().collect::<BTreeSet<_>>().len(), "no chunk is asked about twice");
@@ -56,20 +56,18 @@ fn every_chunk_that_the_manifest_needs_is_sent_once() {
 }
 
 #[test]
-fn chunks_of_a_large_file_are_those_of_the_common_cut() {
+fn chunks_of_a_large_file_are_those_of_the_published_cut() {
     let root = tempfile::tempdir().unwrap();
     let large = noise(3, 20_000_000);
     put(root.path(), "large", &large);
     let manifest = manifest_of(&save(root.path(), Memory::new(), &Shelf::default()));
-    let mut cutter = chunk::Cutter::new();
     let mut lengths = Vec::new();
-    for piece in large.chunks(100_000) {
-        cutter.push(piece);
-        while let Some(chunk) = cutter.next_chunk() {
-            lengths.push(chunk.len() as u32);
-        }
+    let mut rest = &large[..];
+    while !rest.is_empty() {
+        let length = Cut::TREE.next(rest);
+        lengths.push(length as u32);
+        rest = &rest[length..];
     }
-    lengths.extend(cutter.finish().iter().map(|chunk| chunk.len() as u32));
     assert_eq!(manifest.recipes[0].lengths, lengths);
 }
 
@@ -127,13 +125,13 @@ fn a_remembered_chunk_that_the_other_side_lost_is_read_and_sent_again() {
     let shelf = Shelf::default();
     let first = save(root.path(), Memory::new(), &shelf);
     let lost = manifest_of(&first).recipes[0].hashes[32..64].try_into().unwrap();
-    shelf.records.lock().remove(&ContentHash::sha256(lost)).unwrap();
+    shelf.records.lock().remove(&ContentHash::new(HashFunction::TREE, lost)).unwrap();
     let progress = Progress::new();
     let remembering = survey(root.path(), first.memories[0].clone());
     remembering.save(&shelf, &limits(), &progress).unwrap();
-    assert!(shelf.content(&ContentHash::sha256(lost)).is_some());
+    assert!(shelf.content(&ContentHash::new(HashFunction::TREE, lost)).is_some());
     assert_eq!(progress.chunks_sent.get(), 1);
-    assert!(progress.bytes_read.get() < chunk::MAX_LEN as u64);
+    assert!(progress.bytes_read.get() < Cut::TREE.max_len() as u64);
 }
 
 #[test]

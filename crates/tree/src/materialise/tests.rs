@@ -3,8 +3,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
+use larder_base::HashFunction;
+use larder_base::chunk::Cut;
 use larder_base::segment::Record;
-use larder_base::{HashFunction, chunk};
 use tempfile::TempDir;
 
 use super::*;
@@ -159,7 +160,7 @@ fn chunks_of_a_changed_large_file_are_taken_from_it() {
         let progress = Progress::new();
         let comparison = compare(&captured, target.path(), memory, &progress);
         let fetched: u64 = comparison.needed().iter().map(|chunk| chunk.size).sum();
-        assert!(comparison.needed().len() == 1 && fetched < chunk::MAX_LEN as u64, "{fetched} bytes are fetched");
+        assert!(comparison.needed().len() == 1 && fetched < Cut::TREE.max_len() as u64, "{fetched} bytes are fetched");
         fill(comparison.begin(&progress).unwrap(), &shelf).finish(&LateClock).unwrap();
         assert_eq!(picture(target.path()), picture(source.path()));
     }

@@ -2,6 +2,7 @@ use larder_proto::manifest::Root;
 use larder_proto::reapi::{Directory, DirectoryNode, FileNode, NodeProperties, NodeProperty, SymlinkNode, Timestamp};
 
 use super::*;
+use larder_base::chunk::Cut;
 
 fn proto(digest: Digest) -> Option<reapi::Digest> {
     Some(reapi::Digest { hash: digest.hash.to_hex(), size_bytes: digest.size as i64 })
@@ -118,11 +119,11 @@ fn digests_that_do_not_resolve_are_refused_by_name() {
     wrong.directories[0].digest.as_mut().unwrap().size_bytes += 1;
     refused(&manifest(&wrong, &[below]), &["d: the directory is not described"]);
     for digest in [None, Some(reapi::Digest { hash: "ab".into(), size_bytes: 1 })] {
-        refused(&manifest(&files(vec![FileNode { digest, ..file("f", b"x") }]), &[]), &["f", "not a SHA-256"]);
+        refused(&manifest(&files(vec![FileNode { digest, ..file("f", b"x") }]), &[]), &["f", "not a BLAKE3"]);
     }
     let mut negative = file("f", b"x");
     negative.digest.as_mut().unwrap().size_bytes = -1;
-    refused(&manifest(&files(vec![negative]), &[]), &["f", "not a SHA-256"]);
+    refused(&manifest(&files(vec![negative]), &[]), &["f", "not a BLAKE3"]);
     let mut empty = file("f", b"x");
     empty.digest.as_mut().unwrap().size_bytes = 0;
     refused(&manifest(&files(vec![empty]), &[]), &["f", "not that of an empty file"]);
@@ -169,7 +170,7 @@ fn more_bytes_than_the_limit_are_refused_at_the_file_that_is_too_much() {
 
 #[test]
 fn recipes_must_fit_their_files() {
-    let max = chunk::MAX_LEN as u32;
+    let max = Cut::TREE.max_len() as u32;
     let (recipe, digest) = large(&[max, 1]);
     let plan = |files_of: Vec<FileNode>, recipes: Vec<Recipe>| Manifest { recipes, ..manifest(&files(files_of), &[]) };
     assert!(Plan::check(&plan(vec![large_file("f", digest)], vec![recipe.clone()]), &PlanLimits::default()).is_ok());

@@ -1,4 +1,5 @@
-use larder_base::{Digest, HashFunction, chunk};
+use larder_base::chunk::Cut;
+use larder_base::{Digest, HashFunction};
 use larder_proto::manifest::{
     DIGEST_OF_RECIPE, DIGEST_PROPERTY, EncodedTree, HARDLINK_PROPERTY, Manifest, Recipe, Root, VERSION,
 };
@@ -88,7 +89,8 @@ fn a_file_with_several_names_counts_once() {
 
 #[test]
 fn a_large_file_needs_the_chunks_of_its_recipe() {
-    let pieces = [(HashFunction::TREE.hash(b"first"), chunk::MAX_LEN as u32), (HashFunction::TREE.hash(b"second"), 7)];
+    let pieces =
+        [(HashFunction::TREE.hash(b"first"), Cut::TREE.max_len() as u32), (HashFunction::TREE.hash(b"second"), 7)];
     let recipe = Recipe {
         hashes: pieces.iter().flat_map(|(hash, _)| *hash.as_bytes()).collect::<Vec<_>>().into(),
         lengths: pieces.iter().map(|(_, length)| *length).collect(),
@@ -98,7 +100,7 @@ fn a_large_file_needs_the_chunks_of_its_recipe() {
         named.extend_from_slice(hash.as_bytes());
         named.extend_from_slice(&length.to_le_bytes());
     }
-    let size = chunk::MAX_LEN as u64 + 7;
+    let size = Cut::TREE.max_len() as u64 + 7;
     let mut large = with_fact(file("large", b"", 1), DIGEST_PROPERTY, DIGEST_OF_RECIPE);
     large.digest = Some(to_proto(&Digest { hash: HashFunction::TREE.hash(&named), size }));
     let root = |file: &FileNode| Directory { files: vec![file.clone()], ..Default::default() };
@@ -131,7 +133,7 @@ fn what_is_malformed_is_refused_by_name() {
     negative.digest.as_mut().unwrap().size_bytes = -1;
     assert!(refusal(&of(negative)).contains("no valid digest"));
     let mut long = file("f", b"x", 1);
-    long.digest.as_mut().unwrap().size_bytes = chunk::MAX_LEN as i64 + 1;
+    long.digest.as_mut().unwrap().size_bytes = Cut::TREE.max_len() as i64 + 1;
     assert!(refusal(&of(long)).contains("has no recipe"));
     assert!(refusal(&of(with_fact(file("f", b"x", 1), DIGEST_PROPERTY, "md5"))).contains("unknown kind"));
 
