@@ -62,7 +62,7 @@ fn describe(project: &Project<'_>) -> Result<Description> {
             description.warnings.push(why.into());
         }
     }
-    let Some(home) = project.variable_folder("GRADLE_USER_HOME").or_else(|| project.in_home(".gradle")) else {
+    let Some(home) = project.variable_folder("GRADLE_USER_HOME").or_else(|| project.in_java_home(".gradle")) else {
         return Ok(description);
     };
     let (caches, now) = (home.join("caches"), project.now);
@@ -86,7 +86,7 @@ fn version(project: &Project<'_>) -> Option<String> {
     said.lines().find_map(|line| Some(line.trim().strip_prefix("Gradle ")?.trim().to_owned()))
 }
 
-/// `8.5` of `distributionUrl=https\://services.gradle.org/distributions/gradle-8.5-bin.zip`.
+/// `8.5` of `distributionUrl=https\://host.example/distributions/gradle-8.5-bin.zip`.
 fn wrapper_version(properties: &str) -> Option<String> {
     let url =
         properties.lines().find_map(|line| line.trim().strip_prefix("distributionUrl")?.trim().strip_prefix('='))?;

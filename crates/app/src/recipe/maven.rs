@@ -48,7 +48,7 @@ fn describe(project: &Project<'_>) -> Result<Description> {
             !is_unstable && !is_note && !name.ends_with("-SNAPSHOT") && !own.contains(path)
         }));
     }
-    if let Some(home) = project.variable_folder("MAVEN_USER_HOME").or_else(|| project.in_home(".m2")) {
+    if let Some(home) = project.variable_folder("MAVEN_USER_HOME").or_else(|| project.in_java_home(".m2")) {
         description.folders.push(Folder::new("maven-wrapper", home.join("wrapper"), |path| {
             !path.extension().is_some_and(|end| end == "zip" || UNSTABLE.iter().any(|unstable| end == *unstable))
         }));
@@ -73,16 +73,17 @@ fn repository(project: &Project<'_>, warnings: &mut Vec<String>) -> Option<PathB
     if let Some(option) = option {
         return Some(project.directory.join(option));
     }
-    let settings = project.in_home(".m2/settings.xml").and_then(|path| std::fs::read_to_string(path).ok());
+    let settings = project.in_java_home(".m2/settings.xml").and_then(|path| std::fs::read_to_string(path).ok());
     if let Some(said) = settings.and_then(|text| Document::of(&text).value(&["settings", "localRepository"])) {
-        let home = project.variable("HOME").unwrap_or_default();
-        let path = said.replace("${user.home}", home).replace("${env.HOME}", home);
+        let home = project.in_java_home("").map(|home| home.display().to_string()).unwrap_or_default();
+        let path = said.replace("${user.home}", home.trim_end_matches('/'));
+        let path = path.replace("${env.HOME}", project.variable("HOME").unwrap_or_default());
         if !path.contains("${") {
             return Some(project.directory.join(path));
         }
         warnings.push(format!("settings.xml puts the repository at {said}, which only Maven understands"));
     }
-    project.in_home(".m2/repository")
+    project.in_java_home(".m2/repository")
 }
 
 /// Where in the repository an `install` of this project goes.

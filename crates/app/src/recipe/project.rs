@@ -58,6 +58,17 @@ impl Project<'_> {
         self.variable("HOME").map(|home| Path::new(home).join(folder))
     }
 
+    /// A folder below the home directory as Java has it: where the system says that the user lives, whatever `HOME` is.
+    /// The two differ in containers that are given a home.
+    pub(super) fn in_java_home(&self, folder: &str) -> Option<PathBuf> {
+        let said = || {
+            let user = self.ask(&["id", "-u"])?;
+            let line = self.ask(&["getent", "passwd", &user])?;
+            line.split(':').nth(5).filter(|home| home.starts_with('/')).map(|home| Path::new(home).join(folder))
+        };
+        if self.os == "linux" { said().or_else(|| self.in_home(folder)) } else { self.in_home(folder) }
+    }
+
     /// A folder below the user's cache directory, where this operating system has it.
     pub(super) fn in_caches(&self, folder: &str) -> Option<PathBuf> {
         let caches = match self.os.as_str() {

@@ -4,15 +4,15 @@ use super::*;
 const ASKED: &str =
     "go env -json GOVERSION GOMODCACHE GOCACHE GOCACHEPROG CGO_ENABLED GOARCH GOEXPERIMENT GOFLAGS GOOS";
 const ANSWER: &str = r#"{
-	"CGO_ENABLED": "1",
-	"GOARCH": "amd64",
-	"GOCACHE": "HERE/build",
-	"GOCACHEPROG": "",
-	"GOEXPERIMENT": "",
-	"GOFLAGS": "-buildvcs=false",
-	"GOMODCACHE": "HERE/mod",
-	"GOOS": "linux",
-	"GOVERSION": "go1.26.8"
+  "CGO_ENABLED": "1",
+  "GOARCH": "amd64",
+  "GOCACHE": "HERE/build",
+  "GOCACHEPROG": "",
+  "GOEXPERIMENT": "",
+  "GOFLAGS": "-buildvcs=false",
+  "GOMODCACHE": "HERE/mod",
+  "GOOS": "linux",
+  "GOVERSION": "go1.26.8"
 }
 "#;
 const SUM: &str = "github.com/Burnt/toml v1.2.0 h1:abc=\ngithub.com/Burnt/toml v1.2.0/go.mod h1:def=\n\

@@ -61,7 +61,7 @@ fn the_version_is_read_through_colours_and_the_wrapper_is_never_run() {
         .write("project/.mvn/wrapper/maven-wrapper.properties", "distributionUrl=https://x/apache-maven-3.9.9-bin.zip");
     let wrapped = machine.key(&RECIPE);
     assert!(wrapped.starts_with("maven-wrapper-linux-x86_64-"), "{wrapped}");
-    assert!(machine.asked.borrow().is_empty());
+    assert!(machine.asked.borrow().iter().all(|asked| !asked.command.starts_with("mvn")));
     machine
         .write("project/.mvn/wrapper/maven-wrapper.properties", "distributionUrl=https://x/apache-maven-4.0.0-bin.zip");
     assert_ne!(machine.key(&RECIPE), wrapped);

@@ -42,3 +42,16 @@ fn the_users_caches_are_where_the_system_has_them() {
     machine.set("HOME", "");
     assert_eq!(machine.with(|project| project.in_caches("tool")), None);
 }
+
+#[test]
+fn javas_home_is_the_systems_word_and_not_the_environments() {
+    let mut machine = Machine::new();
+    let home = |machine: &Machine| machine.with(|project| project.in_java_home(".m2")).unwrap();
+    assert_eq!(home(&machine), machine.path("home/.m2"), "where nobody can be asked");
+    machine.answer("id -u", "1001\n");
+    assert_eq!(home(&machine), machine.path("home/.m2"), "where the user has no entry");
+    machine.answer("getent passwd 1001", "runner:x:1001:1001:,,,:/users/runner:/bin/bash\n");
+    assert_eq!(home(&machine), PathBuf::from("/users/runner/.m2"));
+    machine.os = "macos";
+    assert_eq!(home(&machine), machine.path("home/.m2"));
+}
