@@ -211,3 +211,26 @@ fn a_growing_cache_is_saved_again_under_its_key_and_a_locked_one_is_not() {
     assert_eq!(job.json(&["ccache", "restore"])["result"], "hit");
     assert_eq!(fs::read_to_string(cache.join("0/1/abcR")).unwrap(), "second");
 }
+
+/// A ccache that only answers, and removes one file when it is told to clean up.
+const CCACHE: &str = "#!/bin/sh\ncase $1 in\n--version) echo ccache version 9.9 ;;\n\
+    --get-config) echo $HOME/own ;;\n--cleanup) rm $HOME/own/0/old ;;\n*) exit 1 ;;\nesac\n";
+
+#[test]
+fn a_tool_removes_what_it_does_not_use_only_where_that_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut job = Job::new();
+    job.write("bin/ccache", CCACHE);
+    fs::set_permissions(job.path("bin/ccache"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", job.path("bin").display(), std::env::var("PATH").unwrap());
+    job.set("PATH", &path);
+    job.write("home/own/0/old", "old");
+    job.write("home/own/0/new", "new");
+    assert_eq!(job.json(&["ccache", "save"])["files"], 2);
+    assert!(job.path("home/own/0/old").exists());
+    assert_eq!(job.json(&["ccache", "save", "--clean-up"])["files"], 1);
+    assert!(!job.path("home/own/0/old").exists());
+    let output = job.larder(&["ccache", "save", "--clean-up"]);
+    succeeded(&output);
+    assert!(said(&output).contains("`ccache --cleanup` did not clean up"), "{}", said(&output));
+}
