@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use larder_testkit::clients::{client, skip};
@@ -44,6 +44,15 @@ impl Job {
 
     fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Puts a program on the path, where Larder finds it too, wherever its client is.
+    fn put_on_path(&mut self, name: &str, program: &Path) {
+        let bin = self.path("bin");
+        fs::create_dir_all(&bin).unwrap();
+        std::os::unix::fs::symlink(program, bin.join(name)).unwrap();
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        self.set("PATH", &path);
     }
 
     /// Runs a program in the project, told nothing of this machine's own configuration.
@@ -220,10 +229,9 @@ const CCACHE: &str = "#!/bin/sh\ncase $1 in\n--version) echo ccache version 9.9 
 fn a_tool_removes_what_it_does_not_use_only_where_that_is_asked_for() {
     use std::os::unix::fs::PermissionsExt;
     let mut job = Job::new();
-    job.write("bin/ccache", CCACHE);
-    fs::set_permissions(job.path("bin/ccache"), fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", job.path("bin").display(), std::env::var("PATH").unwrap());
-    job.set("PATH", &path);
+    job.write("ccache", CCACHE);
+    fs::set_permissions(job.path("ccache"), fs::Permissions::from_mode(0o755)).unwrap();
+    job.put_on_path("ccache", &job.path("ccache"));
     job.write("home/own/0/old", "old");
     job.write("home/own/0/new", "new");
     assert_eq!(job.json(&["ccache", "save"])["files"], 2);

