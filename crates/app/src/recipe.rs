@@ -140,8 +140,8 @@ struct Folder {
 type Select = Box<dyn Fn(&mut Walk, &mut Vec<String>)>;
 
 impl Folder {
-    /// A cache of which everything is kept that `wanted` agrees to, a path below it and what is known of that path's
-    /// kind being asked for each directory before what it holds.
+    /// A cache of which everything is kept that `wanted` agrees to. It is asked with paths relative to the cache, of a
+    /// directory before what that holds.
     fn new(name: &'static str, path: PathBuf, wanted: impl Fn(&Path) -> bool + 'static) -> Self {
         let select = move |walk: &mut Walk, warnings: &mut Vec<String>| walk.add(Path::new(""), &wanted, warnings);
         Self { name, path, select: Box::new(select) }

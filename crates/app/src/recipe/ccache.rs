@@ -16,7 +16,7 @@ pub(super) const RECIPE: Caches = Caches {
     describe,
 };
 
-/// Of the compilers' answers, what stays the same between machines with the same compiler.
+/// The variable that names each compiler, and its usual name.
 const COMPILERS: [(&str, &str); 2] = [("CC", "cc"), ("CXX", "c++")];
 
 fn detect(project: &Project<'_>) -> Vec<PathBuf> {
