@@ -1,11 +1,15 @@
 //! The command line: one definition, from which help, man pages and completions are made.
 
+mod recipe;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::ByteSize;
+
+pub use recipe::{AutoCommand, Job, RustCommand, RustProject, Tool, ToolCommand};
 
 /// The server that is meant when none is named.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7979";
@@ -56,12 +60,14 @@ pub enum Command {
     Save(Save),
     /// Bring back what was saved under a key, fetching only what this machine lacks.
     Restore(Restore),
-    /// Save or restore the third-party part of a Rust project's build.
-    Rust {
+    /// Save or restore the caches of every tool whose lock files are here.
+    Auto {
         /// Which way.
         #[command(subcommand)]
-        command: RustCommand,
+        command: AutoCommand,
     },
+    #[command(flatten)]
+    Tool(Tool),
     /// List what is saved, newest first.
     List(List),
     /// Show one entry: who wrote it, when, and what is in it.
@@ -159,51 +165,6 @@ pub struct Restore {
     /// Refuse an entry with more bytes than this.
     #[arg(long, value_name = "SIZE", default_value = "100 GiB")]
     pub max_size: ByteSize,
-}
-
-/// Which way.
-#[derive(Debug, Subcommand)]
-pub enum RustCommand {
-    /// Save compiled dependencies and the registry files they came from.
-    Save {
-        #[command(flatten)]
-        project: RustProject,
-        #[command(flatten)]
-        transfer: Transfer,
-    },
-    /// Restore them; without an exact match, the newest of the same toolchain and flags.
-    Restore {
-        #[command(flatten)]
-        project: RustProject,
-    },
-    /// Print the key, its fallbacks, and what the key was made from.
-    Key {
-        #[command(flatten)]
-        project: RustProject,
-    },
-}
-
-/// What tells one Rust build from another.
-#[derive(Clone, Debug, Default, Args)]
-pub struct RustProject {
-    /// Part of the key: tells jobs apart whose flags cargo does not show, such as `test` and `clippy`.
-    #[arg(long, value_name = "NAME")]
-    pub job: Option<String>,
-    /// The profile that is built, as given to cargo. Part of the key.
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The target triples that are built, as given to cargo. Part of the key.
-    #[arg(long, value_name = "TRIPLE")]
-    pub target: Vec<String>,
-    /// The features that are built, as given to cargo. Part of the key.
-    #[arg(long, short = 'F', value_name = "FEATURES", value_delimiter = ',')]
-    pub features: Vec<String>,
-    /// Whether all features are built. Part of the key.
-    #[arg(long)]
-    pub all_features: bool,
-    /// Whether default features are left out. Part of the key.
-    #[arg(long)]
-    pub no_default_features: bool,
 }
 
 /// List what is saved.

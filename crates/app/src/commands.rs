@@ -1,13 +1,14 @@
 //! The commands, one file each.
 
+mod auto;
 mod docs;
 mod doctor;
 mod entries;
 mod fetch;
 mod fsck;
 pub mod helper;
+mod recipe;
 mod restore;
-mod rust;
 mod save;
 mod serve;
 mod stats;
@@ -62,7 +63,7 @@ fn key_of(command: &Command) -> Option<String> {
     match command {
         Command::Save(options) => Some(options.key.clone()),
         Command::Restore(options) => Some(options.key.clone()),
-        Command::Rust { .. } => Some("rust".into()),
+        Command::Tool(tool) => Some(recipe::name_of(tool).into()),
         _ => None,
     }
 }
@@ -71,7 +72,8 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
     match command {
         Command::Save(options) => save::run(context, &options),
         Command::Restore(options) => restore::run(context, &options),
-        Command::Rust { command } => rust::run(context, &command),
+        Command::Auto { command } => auto::run(context, &command),
+        Command::Tool(tool) => recipe::run(context, &tool),
         Command::List(options) => entries::list(context, &options),
         Command::Show(options) => entries::show(context, &options),
         Command::Purge(options) => entries::purge(context, &options),

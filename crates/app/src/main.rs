@@ -14,13 +14,17 @@ mod context;
 mod doors;
 mod exit;
 mod namespace;
+mod program;
 mod progress;
+mod recipe;
 mod report;
 mod rust;
 mod secret;
 mod server;
+mod system;
 mod terminal;
 mod time;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::Path;

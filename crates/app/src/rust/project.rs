@@ -1,14 +1,13 @@
-//! The project, and the programs that are asked about it: all that comes from outside, handed in as values.
+//! The project: all that comes from outside, handed in as values.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::Output;
 
 use larder_base::{Error, Result};
+
+use crate::program::{Invocation, Runner};
 
 /// A project as the command found it: everything a plan depends on, besides the files themselves.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ pub(crate) struct Project {
     pub(crate) cargo_home: PathBuf,
     /// All environment variables; they are handed on to cargo and rustc.
     pub(crate) environment: BTreeMap<OsString, OsString>,
-    /// The operating system's release, such as `debian-12` ([`system_release`]). Executables of build scripts and
+    /// The operating system's release, such as `debian-12` ([`system_release`](crate::system::system_release)). Executables of build scripts and
     /// procedural macros of one release need not load on another.
     pub(crate) system: String,
     /// What the user said about the build.
@@ -42,22 +41,6 @@ pub(crate) struct Selection {
     /// The user's word for what else sets this build apart, such as the name of the job.
     pub(crate) label: Option<String>,
 }
-
-/// A program to run.
-#[derive(Clone, Debug)]
-pub(crate) struct Invocation<'a> {
-    /// The program, looked up in the path of `environment`.
-    pub(crate) program: &'a OsStr,
-    /// Its arguments.
-    pub(crate) arguments: &'a [&'a str],
-    /// Where it runs.
-    pub(crate) directory: &'a Path,
-    /// All of its environment.
-    pub(crate) environment: &'a BTreeMap<OsString, OsString>,
-}
-
-/// What runs programs: [`run_process`], or a test's stand-in.
-pub(crate) type Runner<'a> = &'a dyn Fn(&Invocation<'_>) -> io::Result<Output>;
 
 impl Project {
     /// The project in `directory` (absolute), with `CARGO_HOME` found as cargo finds it.
@@ -101,78 +84,6 @@ impl Project {
                 .with_source(error)
                 .with_hint("install the Rust toolchain, or put its programs on the PATH")
         })
-    }
-}
-
-impl fmt::Display for Invocation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.program.to_string_lossy())?;
-        self.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
-    }
-}
-
-/// How long a program that is asked about a project may take: cargo may wait for another cargo, but not for ever.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Runs a program to its end, with nothing on its standard input. A toolchain that is not there is not fetched.
-///
-/// # Errors
-/// When it cannot be started, or has not ended after two minutes; then it is ended.
-pub(crate) fn run_process(invocation: &Invocation<'_>) -> io::Result<Output> {
-    run_within(invocation, PATIENCE)
-}
-
-fn run_within(invocation: &Invocation<'_>, patience: Duration) -> io::Result<Output> {
-    let mut child = Command::new(invocation.program)
-        .args(invocation.arguments)
-        .current_dir(invocation.directory)
-        .env_clear()
-        .envs(invocation.environment)
-        .env("RUSTUP_AUTO_INSTALL", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
-    let (said, hears) = std::sync::mpsc::channel();
-    // The reader is not waited for: what a program's own children hold open may stay open after it was ended.
-    #[expect(clippy::disallowed_methods, reason = "ends with the pipes it reads")]
-    std::thread::spawn(move || {
-        let errors = std::thread::scope(|scope| {
-            let errors = scope.spawn(|| read_all(&mut err));
-            (read_all(&mut out), errors.join().unwrap_or_default())
-        });
-        let _ = said.send(errors);
-    });
-    match hears.recv_timeout(patience) {
-        Ok((stdout, stderr)) => Ok(Output { status: child.wait()?, stdout, stderr }),
-        Err(_) => {
-            child.kill()?;
-            child.wait()?;
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("it had not ended after {} s", patience.as_secs())))
-        }
-    }
-}
-
-/// All that comes; what cannot be read is missing at the end, and the program's status tells the rest.
-fn read_all(pipe: &mut Option<impl Read>) -> Vec<u8> {
-    let mut all = Vec::new();
-    if let Some(pipe) = pipe {
-        let _ = pipe.read_to_end(&mut all);
-    }
-    all
-}
-
-/// The release that an `os-release` file names, such as `debian-12`; `unknown` when it names none.
-pub(crate) fn system_release(os_release: &str) -> String {
-    let field = |name: &str| {
-        let value = os_release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-        Some(value.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
-    };
-    match (field("ID"), field("VERSION_ID").or_else(|| field("BUILD_ID"))) {
-        (Some(id), Some(version)) => format!("{id}-{version}"),
-        (Some(id), None) => id,
-        (None, _) => "unknown".to_owned(),
     }
 }
 

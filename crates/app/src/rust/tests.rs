@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::project::{Invocation, run_process};
 use super::*;
+use crate::program::{Invocation, run_process};
 use fixture::{Fixture, Message, restore, snapshot};
 
 /// What the fixture is built with: profiles and kinds of check that jobs use side by side.
@@ -201,7 +201,7 @@ impl Before {
     fn of(fixture: &Fixture, work: &Path) -> Self {
         let lock = fixture.project_directory().join("Cargo.lock");
         let aside = fixture.directory.path().join("before");
-        let mut everything = walk::Walk::new(work);
+        let mut everything = Walk::new(work);
         everything.add(Path::new(""), &|_| true, &mut Vec::new());
         restore(&everything.finish(), work, &aside);
         Self { lock: (lock.clone(), fs::read(&lock).unwrap()), work: (work.to_owned(), aside) }

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 
 use larder_base::{Error, Result};
 
-use super::project::{Project, Runner};
+use super::project::Project;
+use crate::program::Runner;
 
 /// What `rustc -vV` prints.
 #[derive(Clone, Debug, PartialEq, Eq)]

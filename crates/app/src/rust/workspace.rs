@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use larder_base::{Error, Result};
 
-use super::project::{Project, Runner};
+use super::project::Project;
+use crate::program::Runner;
 
 /// The parts of `cargo metadata --no-deps` that a plan needs.
 ///

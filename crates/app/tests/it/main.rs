@@ -6,6 +6,7 @@
 
 mod crash;
 mod http;
+mod recipes;
 mod rust_project;
 mod save_restore;
 mod server;

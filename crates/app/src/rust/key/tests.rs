@@ -1,4 +1,5 @@
 use super::*;
+use crate::recipe::key::HASH_CHARS;
 use crate::rust::lock::{LockedPackage, Source};
 
 struct Inputs {

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::rust::project::{Project, Selection, run_process};
+use crate::program::run_process;
+use crate::rust::project::{Project, Selection};
 use crate::rust::{Listing, RustPlan, plan};
 
 /// A workspace below a temporary directory, with a `CARGO_HOME` of its own.

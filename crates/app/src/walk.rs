@@ -5,28 +5,36 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Listing;
+/// Paths below a root, relative to it and sorted. A path is a file, a symbolic link, or a directory that is empty;
+/// directories that hold something are not listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// The paths.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Bytes of the files; hard-linked files count each time.
+    pub(crate) bytes: u64,
+}
 
 /// Collects paths below one root, each once.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     root: PathBuf,
     paths: BTreeSet<PathBuf>,
     bytes: u64,
 }
 
 impl Walk {
-    pub(super) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), paths: BTreeSet::new(), bytes: 0 }
     }
 
-    pub(super) fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Adds `path` (relative to the root) and all below it that `wanted` agrees to; links are added, not followed.
     /// What is not there is not added; what cannot be read is named in `warnings`.
-    pub(super) fn add(&mut self, path: &Path, wanted: &dyn Fn(&Path) -> bool, warnings: &mut Vec<String>) {
+    pub(crate) fn add(&mut self, path: &Path, wanted: &dyn Fn(&Path) -> bool, warnings: &mut Vec<String>) {
         if let Err(error) = self.try_add(path, wanted, warnings)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -61,7 +69,7 @@ impl Walk {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Listing {
+    pub(crate) fn finish(self) -> Listing {
         Listing { paths: self.paths.into_iter().collect(), bytes: self.bytes }
     }
 }
