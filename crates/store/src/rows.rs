@@ -297,12 +297,7 @@ impl<'a> Rows<'a> {
         Ok(Some(entry_key(namespace, scope, door, address.key.as_str())))
     }
 
-    /// The row of an entry whose record is still there.
-    pub(crate) fn entry_row(&self, key: &[u8]) -> Result<Option<EntryRow>> {
-        self.settled_entry(key, |row| self.is_alive(row.segment, row.ordinal))
-    }
-
-    /// As [`Rows::entry_row`], and the record is touched.
+    /// The row of an entry whose record is still there; the record is touched.
     pub(crate) fn touched_entry(&self, key: &[u8], due: &mut MarksDue) -> Result<Option<EntryRow>> {
         self.settled_entry(key, |row| self.touch(row.segment, row.ordinal, due))
     }
