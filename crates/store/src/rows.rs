@@ -257,16 +257,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// A chunk or recipe record takes over its name.
-    pub(crate) fn take_blob(&mut self, line: &TrailerLine, place: Place, size: u64) {
-        let row = BlobRow {
-            kind: line.kind,
-            codec: line.codec,
-            place,
-            stored_len: line.stored_len,
-            size,
-            namespaces: Vec::new(),
-        };
+    /// A chunk or recipe record takes over its name; only these namespaces have it from now on.
+    pub(crate) fn take_blob(&mut self, line: &TrailerLine, place: Place, size: u64, namespaces: Vec<u32>) {
+        let row = BlobRow { kind: line.kind, codec: line.codec, place, stored_len: line.stored_len, size, namespaces };
         self.set(Table::Blobs, &line.hash.to_key(), row.encode());
     }
 
