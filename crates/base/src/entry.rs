@@ -13,6 +13,8 @@ pub const ATTRIBUTES_MAX_BYTES: usize = 4096;
 pub const WRITER_MAX_BYTES: usize = 256;
 /// The largest value that lives in the index row itself, so that one index read answers for it.
 pub const INLINE_MAX_BYTES: usize = 1024;
+/// The largest value that an answer to a lookup carries when the tier can read it without waiting.
+pub const AT_HAND_MAX_BYTES: usize = 16 << 10;
 
 /// Small facts a door keeps beside a value, such as a content type. At most [`ATTRIBUTES_MAX_BYTES`].
 pub type Attributes = BTreeMap<String, String>;
@@ -35,7 +37,8 @@ pub struct EntryAddress {
 pub struct Entry {
     /// The value.
     pub blob: Digest,
-    /// The value itself when it is at most [`INLINE_MAX_BYTES`]; a tier may leave it out.
+    /// The value itself when it is at most [`INLINE_MAX_BYTES`], or at most [`AT_HAND_MAX_BYTES`] and read to be served
+    /// ([`Access::Serve`]); a tier may leave it out.
     pub inline: Option<Bytes>,
     /// Facts beside the value.
     pub attributes: Attributes,

@@ -15,8 +15,8 @@ mod tier;
 pub use clock::{Clock, Timestamp};
 pub use digest::{ContentHash, Digest, HashFunction, Hasher};
 pub use entry::{
-    ATTRIBUTES_MAX_BYTES, Access, Attributes, Entry, EntryAddress, EntryBody, EntryPrefix, INLINE_MAX_BYTES, ListPage,
-    Listed, NewEntry, PutIf, PutOutcome, WRITER_MAX_BYTES,
+    AT_HAND_MAX_BYTES, ATTRIBUTES_MAX_BYTES, Access, Attributes, Entry, EntryAddress, EntryBody, EntryPrefix,
+    INLINE_MAX_BYTES, ListPage, Listed, NewEntry, PutIf, PutOutcome, WRITER_MAX_BYTES,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use name::{

@@ -321,7 +321,7 @@ thread_local! {
 
 /// `content` as a zstd frame, if that saves at least a sixteenth of it.
 fn compress(content: &[u8], level: i32) -> Option<Bytes> {
-    if content.len() < COMPRESS_MIN_LEN {
+    if content.len() < COMPRESS_MIN_LEN || looks_like_noise(content) {
         return None;
     }
     COMPRESSOR.with_borrow_mut(|slot| {
@@ -338,6 +338,31 @@ fn compress(content: &[u8], level: i32) -> Option<Bytes> {
         frame.shrink_to_fit();
         Some(frame.into())
     })
+}
+
+/// Content of more bytes is never taken for noise by its look: it may repeat itself.
+const NOISE_MAX_LEN: usize = 8 << 10;
+/// How many bytes are looked at.
+const NOISE_SAMPLE: usize = 1024;
+
+/// Whether the bytes of a short content are spread over all values as those of something compressed or encrypted, so
+/// that trying to compress it, which costs as much as hashing it, is in vain.
+///
+/// The sum of the squares of how often each value occurs is n + n(n-1)/256 for n random bytes, with a standard deviation
+/// of n/sqrt(128). Text has ten times that sum, and a table of all values less; within six deviations it is noise.
+fn looks_like_noise(content: &[u8]) -> bool {
+    if !(NOISE_SAMPLE..=NOISE_MAX_LEN).contains(&content.len()) {
+        return false;
+    }
+    // Runs, so that every byte of a number in an array is looked at.
+    let runs = content.chunks(content.len() / 16).flat_map(|part| &part[..part.len().min(NOISE_SAMPLE / 16)]);
+    let mut counts = [0_u32; 256];
+    for byte in runs.take(NOISE_SAMPLE) {
+        counts[usize::from(*byte)] += 1;
+    }
+    let squares: u32 = counts.iter().map(|count| count * count).sum();
+    let n = NOISE_SAMPLE as u32;
+    squares.abs_diff(n + n * (n - 1) / 256) <= 6 * n / 11
 }
 
 fn u32_at(bytes: &[u8; RECORD_HEADER_LEN], at: usize) -> u32 {

@@ -267,7 +267,7 @@ impl DoorCache {
             Ok(PutOutcome::Incomplete(_)) => Outcome::Incomplete,
             Err(error) => Outcome::Error(error.kind()),
         };
-        self.cache.counters.write(self.door.as_str(), caller.namespace(), counted);
+        self.cache.counters.write(&self.door, caller.namespace(), counted);
         outcome
     }
 
@@ -303,7 +303,7 @@ impl DoorCache {
     pub async fn value(&self, caller: &Caller, entry: &Entry, range: ByteRange) -> Result<Option<Blob>> {
         if let Some(inline) = &entry.inline {
             let (offset, length) = range.within(entry.blob.size);
-            // An inline value is at most INLINE_MAX_BYTES, so both fit.
+            // What an entry carries is at most AT_HAND_MAX_BYTES, so both fit.
             let bytes = inline.slice(offset as usize..(offset + length) as usize);
             return Ok(Some(Blob { digest: entry.blob, body: larder_base::stream_of(bytes) }));
         }
@@ -460,7 +460,7 @@ impl DoorCache {
             Ok(Lookup::Miss(_)) => Outcome::Miss,
             Err(error) => Outcome::Error(error.kind()),
         };
-        self.cache.counters.lookup(self.door.as_str(), caller.namespace(), outcome);
+        self.cache.counters.lookup(&self.door, caller.namespace(), outcome);
     }
 }
 

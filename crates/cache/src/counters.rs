@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_base::{ErrorKind, Namespace};
+use larder_base::{DoorName, ErrorKind, Namespace};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -45,22 +45,38 @@ impl EncodeLabelValue for Outcome {
     }
 }
 
+/// A name as a label. Counting clones it, which takes no memory for a namespace nor for a door known to the code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Label<T>(T);
+
+impl EncodeLabelValue for Label<DoorName> {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for Label<Namespace> {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.as_str().encode(encoder)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabels {
-    door: String,
-    namespace: String,
+    door: Label<DoorName>,
+    namespace: Label<Namespace>,
     outcome: Outcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BytesLabels {
-    door: String,
+    door: Label<DoorName>,
     direction: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SoftAnswerLabels {
-    door: String,
+    door: Label<DoorName>,
     client: &'static str,
     outcome: Outcome,
 }
@@ -93,46 +109,46 @@ impl Counters {
     }
 
     /// Counts one lookup.
-    pub fn lookup(&self, door: &str, namespace: &Namespace, outcome: Outcome) {
+    pub fn lookup(&self, door: &DoorName, namespace: &Namespace, outcome: Outcome) {
         self.inner.lookups.get_or_create(&operation(door, namespace, outcome)).inc();
     }
 
     /// Counts one write.
-    pub fn write(&self, door: &str, namespace: &Namespace, outcome: Outcome) {
+    pub fn write(&self, door: &DoorName, namespace: &Namespace, outcome: Outcome) {
         self.inner.writes.get_or_create(&operation(door, namespace, outcome)).inc();
     }
 
     /// Counts bytes that came in through a door.
-    pub fn bytes_in(&self, door: &str, bytes: u64) {
-        self.inner.bytes.get_or_create(&BytesLabels { door: door.to_owned(), direction: "in" }).inc_by(bytes);
+    pub fn bytes_in(&self, door: &DoorName, bytes: u64) {
+        self.inner.bytes.get_or_create(&BytesLabels { door: Label(door.clone()), direction: "in" }).inc_by(bytes);
     }
 
     /// Counts bytes that went out through a door.
-    pub fn bytes_out(&self, door: &str, bytes: u64) {
-        self.inner.bytes.get_or_create(&BytesLabels { door: door.to_owned(), direction: "out" }).inc_by(bytes);
+    pub fn bytes_out(&self, door: &DoorName, bytes: u64) {
+        self.inner.bytes.get_or_create(&BytesLabels { door: Label(door.clone()), direction: "out" }).inc_by(bytes);
     }
 
     /// Counts one fault that a client was answered a miss or a success for, so that its build goes on. `client` is the
     /// tool as the door calls it.
-    pub fn soft_answer(&self, door: &str, client: &'static str, fault: ErrorKind) {
+    pub fn soft_answer(&self, door: &DoorName, client: &'static str, fault: ErrorKind) {
         self.inner.soft_answers.get_or_create(&soft_answer(door, client, fault)).inc();
     }
 
     /// Soft answers so far for this fault, of one door and client.
-    pub fn soft_answers(&self, door: &str, client: &'static str, fault: ErrorKind) -> u64 {
+    pub fn soft_answers(&self, door: &DoorName, client: &'static str, fault: ErrorKind) -> u64 {
         self.inner.soft_answers.get_or_create(&soft_answer(door, client, fault)).get()
     }
 
     /// Lookups so far with this outcome, of one door and namespace.
-    pub fn lookups(&self, door: &str, namespace: &Namespace, outcome: Outcome) -> u64 {
+    pub fn lookups(&self, door: &DoorName, namespace: &Namespace, outcome: Outcome) -> u64 {
         self.inner.lookups.get_or_create(&operation(door, namespace, outcome)).get()
     }
 }
 
-fn soft_answer(door: &str, client: &'static str, fault: ErrorKind) -> SoftAnswerLabels {
-    SoftAnswerLabels { door: door.to_owned(), client, outcome: Outcome::Error(fault) }
+fn soft_answer(door: &DoorName, client: &'static str, fault: ErrorKind) -> SoftAnswerLabels {
+    SoftAnswerLabels { door: Label(door.clone()), client, outcome: Outcome::Error(fault) }
 }
 
-fn operation(door: &str, namespace: &Namespace, outcome: Outcome) -> OperationLabels {
-    OperationLabels { door: door.to_owned(), namespace: namespace.as_str().to_owned(), outcome }
+fn operation(door: &DoorName, namespace: &Namespace, outcome: Outcome) -> OperationLabels {
+    OperationLabels { door: Label(door.clone()), namespace: Label(namespace.clone()), outcome }
 }

@@ -208,14 +208,10 @@ pub(crate) fn put_chunk_in(
     let row = group.touched(&hash, &mut due)?;
     group.due.append(&mut due);
     match row {
-        Some(row) if row.kind == RecordKind::Chunk && row.namespaces.contains(&id) => return Ok(()),
-        Some(row) if row.kind == RecordKind::Chunk => {}
-        _ => {
-            let size = u64::from(record.header.raw_len);
-            group.append_blob(record, size);
-        }
+        Some(row) if row.kind == RecordKind::Chunk && row.namespaces.contains(&id) => Ok(()),
+        Some(row) if row.kind == RecordKind::Chunk => group.grant(namespace, &[hash]),
+        _ => group.append_granted_chunk(record, namespace),
     }
-    group.grant(namespace, &[hash])
 }
 
 fn put_recipe(group: &mut Group<'_>, namespace: &Namespace, hash: ContentHash, recipe: &Recipe) -> Result<()> {

@@ -2,13 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use larder_base::segment::Record;
 use larder_base::{
-    ATTRIBUTES_MAX_BYTES, Access, ContentHash, Digest, Entry, EntryAddress, EntryBody, EntryPrefix, Error, ErrorKind,
-    INLINE_MAX_BYTES, ListPage, Listed, Namespace, NewEntry, PutIf, PutOutcome, Result, Timestamp, WRITER_MAX_BYTES,
-    chunk,
+    AT_HAND_MAX_BYTES, ATTRIBUTES_MAX_BYTES, Access, ContentHash, Digest, Entry, EntryAddress, EntryBody, EntryPrefix,
+    Error, ErrorKind, INLINE_MAX_BYTES, ListPage, Listed, NewEntry, PutIf, PutOutcome, Result, Timestamp,
+    WRITER_MAX_BYTES, chunk,
 };
 
 use crate::blobs::put_chunk_in;
@@ -16,12 +17,16 @@ use crate::body::{Placed, Removal};
 use crate::committer::Terms;
 use crate::group::{Group, weight};
 use crate::index::{Table, meta};
-use crate::row::{EntryRow, entry_scan_start, split_entry_key};
+use crate::read::Attempt;
+use crate::row::{BlobRow, EntryRow, entry_scan_start, split_entry_key};
 use crate::rows::{MarksDue, Rows};
 use crate::store::Store;
 
 /// The most links of one entry.
 const LINKS_MAX: usize = 1 << 20;
+
+/// How old a time of last service is before another one is noted: well within what [`Entry::last_served`] allows.
+const SERVED_EXACT: Duration = Duration::from_secs(20);
 
 /// An entry write whose bytes are hashed and compressed, ready for the log.
 pub(crate) struct PreparedPut {
@@ -50,7 +55,7 @@ impl Store {
                 match core.queue.call(Terms::housekeeping(weight([2048])), remove) {
                     Ok(None) => Ok(None),
                     Ok(Some((key, entry))) => {
-                        self.note_service(key, access, rows.now);
+                        self.note_service(key, &entry, access, rows.now);
                         Ok(Some(entry))
                     }
                     Err(error) => {
@@ -59,16 +64,16 @@ impl Store {
                     }
                 }
             }
-            Look::Complete(key, entry) => {
+            Look::Complete(Whole { key, entry, .. }) => {
                 core.make_marks(due, false);
-                self.note_service(key, access, rows.now);
+                self.note_service(key, &entry, access, rows.now);
                 Ok(Some(entry))
             }
         }
     }
 
     /// As [`Store::get_entry`], if it can be answered without waiting for anything; else `None`. Entries with more links
-    /// than `links_max` are too much work for that.
+    /// than `links_max` are too much work for that. An entry that is to be served carries a small value that is in memory.
     pub(crate) fn glance_entry(
         &self,
         address: &EntryAddress,
@@ -77,23 +82,32 @@ impl Store {
     ) -> Result<Option<Option<Entry>>> {
         let rows = Rows::glancing(self.core());
         let Some(key) = rows.find_entry_key(address)? else { return Ok(Some(None)) };
-        match rows.entry_row(&key)? {
-            None => return Ok(Some(None)),
-            Some(row) if row.links > links_max => return Ok(None),
-            Some(_) => {}
-        }
         let mut due = MarksDue::new();
-        match look(&rows, address, &mut due)? {
-            Look::Complete(key, entry) if due.is_empty() && !rows.would_wait() => {
-                self.note_service(key, access, rows.now);
+        let Some(row) = rows.touched_entry(&key, &mut due)? else { return Ok(Some(None)) };
+        if row.links > links_max {
+            return Ok(None);
+        }
+        match look_further(&rows, address, key, row, &mut due)? {
+            Look::Complete(Whole { key, mut entry, value }) if due.is_empty() && !rows.would_wait() => {
+                if access == Access::Serve && entry.inline.is_none() && value.size <= AT_HAND_MAX_BYTES as u64 {
+                    entry.inline = match self.core().read_body_at_once(&entry.blob.hash, &value)? {
+                        Attempt::Done(Some(content)) => Some(content),
+                        // Gone or bad by now, so the entry is not whole any more; the way that waits sees to that.
+                        Attempt::Done(None) => return Ok(None),
+                        Attempt::WouldWait => None,
+                    };
+                }
+                self.note_service(key, &entry, access, rows.now);
                 Ok(Some(Some(entry)))
             }
             _ => Ok(None),
         }
     }
 
-    fn note_service(&self, key: Vec<u8>, access: Access, now: Timestamp) {
-        if access == Access::Serve {
+    /// Remembers that an entry was served, unless the time it says already is exact enough.
+    fn note_service(&self, key: Vec<u8>, entry: &Entry, access: Access, now: Timestamp) {
+        let is_exact = entry.last_served > entry.created && now.since(entry.last_served) < SERVED_EXACT;
+        if access == Access::Serve && !is_exact {
             let waiting = {
                 let mut served = self.core().served.lock();
                 served.insert(key, now);
@@ -212,23 +226,54 @@ impl Store {
 type Found = ((Timestamp, u64), Vec<u8>, Bytes);
 
 /// What is at an address.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made, and most lookups end in the large one"
+)]
 enum Look {
     Nothing,
     /// An entry of this revision that lacks something.
     Incomplete(u64),
-    /// An entry, with its index key; all of it was touched.
-    Complete(Vec<u8>, Entry),
+    /// An entry; all of it was touched.
+    Complete(Whole),
+}
+
+/// An entry with everything it needs.
+struct Whole {
+    /// Its index key.
+    key: Vec<u8>,
+    entry: Entry,
+    /// Where its value is.
+    value: BlobRow,
 }
 
 fn look(rows: &Rows<'_>, address: &EntryAddress, due: &mut MarksDue) -> Result<Look> {
     let Some(key) = rows.find_entry_key(address)? else { return Ok(Look::Nothing) };
     let Some(row) = rows.touched_entry(&key, due)? else { return Ok(Look::Nothing) };
+    look_further(rows, address, key, row, due)
+}
+
+/// What is at an address whose entry has this row; the entry itself was touched.
+fn look_further(
+    rows: &Rows<'_>,
+    address: &EntryAddress,
+    key: Vec<u8>,
+    row: EntryRow,
+    due: &mut MarksDue,
+) -> Result<Look> {
     let revision = row.revision;
     let entry = rows.entry(&key, row)?;
-    if !lacking(rows, &address.namespace, &entry, due)?.is_empty() {
-        return Ok(Look::Incomplete(revision));
+    let Some(namespace) = rows.find_name(address.namespace.as_str())? else { return Ok(Look::Incomplete(revision)) };
+    let value = rows.present(namespace, &entry.blob.hash, due)?;
+    let mut whole = value.is_some();
+    for link in entry.links.iter() {
+        // All of them are touched, whatever the others are.
+        whole &= rows.present(namespace, link, due)?.is_some();
     }
-    Ok(Look::Complete(key, entry))
+    Ok(match value {
+        Some(value) if whole => Look::Complete(Whole { key, entry, value }),
+        _ => Look::Incomplete(revision),
+    })
 }
 
 /// Removes an entry that was found incomplete, unless it proves whole or replaced when nothing moves under the look; one
@@ -241,7 +286,7 @@ fn remove_if_incomplete(group: &mut Group<'_>, address: EntryAddress) -> Result<
             remove_unless_replaced(group, &Removal { revision, address })?;
             Ok(None)
         }
-        Look::Complete(key, entry) => {
+        Look::Complete(Whole { key, entry, .. }) => {
             group.due.append(&mut due);
             Ok(Some((key, entry)))
         }
@@ -278,24 +323,12 @@ fn check_limits(new: &NewEntry) -> Result<()> {
     }
 }
 
-/// The blobs of an entry that its namespace does not have; the others are touched.
-fn lacking(rows: &Rows<'_>, namespace: &Namespace, entry: &Entry, due: &mut MarksDue) -> Result<Vec<ContentHash>> {
-    let Some(namespace) = rows.find_name(namespace.as_str())? else { return Ok(vec![entry.blob.hash]) };
-    let mut lacking = Vec::new();
-    for hash in std::iter::once(&entry.blob.hash).chain(entry.links.iter()) {
-        if rows.present(namespace, hash, due)?.is_none() {
-            lacking.push(*hash);
-        }
-    }
-    Ok(lacking)
-}
-
 fn put_in(group: &mut Group<'_>, put: PreparedPut) -> Result<PutOutcome> {
     let PreparedPut { address, new, blob, value, condition } = put;
     let mut due = MarksDue::new();
     if condition != PutIf::Always {
         let existing = match look(group, &address, &mut due)? {
-            Look::Complete(_, entry) => Some(entry),
+            Look::Complete(whole) => Some(whole.entry),
             Look::Nothing | Look::Incomplete(_) => None,
         };
         let holds = match (condition, &existing) {

@@ -82,6 +82,19 @@ impl<'a> Group<'a> {
 
     /// Appends a chunk or recipe of a blob of `size` bytes; nobody has it until it is granted.
     pub(crate) fn append_blob(&mut self, record: Record, size: u64) {
+        self.append_blob_of(record, size, Vec::new());
+    }
+
+    /// Appends a chunk that a namespace has: as [`Group::append_blob`] and [`Group::grant`], with its row made once.
+    pub(crate) fn append_granted_chunk(&mut self, record: Record, namespace: &Namespace) -> Result<()> {
+        let (hash, size) = (record.header.hash, u64::from(record.header.raw_len));
+        let id = self.rows.name_id(namespace.as_str())?;
+        self.append_blob_of(record, size, vec![id]);
+        self.note_grant(namespace, &[hash]);
+        Ok(())
+    }
+
+    fn append_blob_of(&mut self, record: Record, size: u64, namespaces: Vec<u32>) {
         let line = TrailerLine::from(&record.header);
         if line.kind == RecordKind::Recipe
             && let Ok(recipe) = Recipe::decode(&record.body)
@@ -89,7 +102,7 @@ impl<'a> Group<'a> {
             self.rows.keep_unwritten(line.hash, recipe);
         }
         let place = self.append(record);
-        self.rows.take_blob(&line, place, size);
+        self.rows.take_blob(&line, place, size, namespaces);
     }
 
     /// Whether a record can be read back already: neither those of this group can, nor those of a segment that only exists
@@ -102,11 +115,15 @@ impl<'a> Group<'a> {
     /// Gives a namespace blobs that are here. The records of all grants of a group are written together.
     pub(crate) fn grant(&mut self, namespace: &Namespace, hashes: &[ContentHash]) -> Result<()> {
         self.rows.grant(namespace, hashes)?;
+        self.note_grant(namespace, hashes);
+        Ok(())
+    }
+
+    fn note_grant(&mut self, namespace: &Namespace, hashes: &[ContentHash]) {
         match self.grants.iter_mut().find(|grant| grant.namespace == *namespace) {
             Some(grant) => grant.hashes.extend_from_slice(hashes),
             None => self.grants.push(Grant { namespace: namespace.clone(), hashes: hashes.to_vec() }),
         }
-        Ok(())
     }
 
     /// Appends an entry.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use larder_base::segment::{BadRecord, RECORD_HEADER_LEN, RecordHeader};
+use larder_base::segment::{BadRecord, RECORD_HEADER_LEN, RecordHeader, RecordKind};
 use larder_base::{ContentHash, Result};
 
 use crate::committer::Terms;
@@ -46,16 +46,26 @@ impl Core {
         }
     }
 
+    /// As [`Core::read_body`], from memory only.
+    pub(crate) fn read_body_at_once(&self, hash: &ContentHash, row: &BlobRow) -> Result<Attempt<Option<Bytes>>> {
+        if row.kind != RecordKind::Chunk {
+            return Ok(Attempt::WouldWait);
+        }
+        match self.read_record_at_once(hash, row)? {
+            Attempt::Done(Some((header, body))) => Ok(Attempt::Done(self.decompressed(hash, row, &header, &body))),
+            Attempt::Done(None) => Ok(Attempt::Done(None)),
+            Attempt::WouldWait => Ok(Attempt::WouldWait),
+        }
+    }
+
     /// The content of a blob's record; `None` when it is gone or bad.
     pub(crate) fn read_body(&self, hash: &ContentHash, row: &BlobRow) -> Result<Option<Bytes>> {
         let Some((header, body)) = self.read_record(hash, row)? else { return Ok(None) };
-        match header.decompress(&body) {
-            Ok(content) => Ok(Some(content)),
-            Err(bad) => {
-                self.quarantine(hash, row, bad);
-                Ok(None)
-            }
-        }
+        Ok(self.decompressed(hash, row, &header, &body))
+    }
+
+    fn decompressed(&self, hash: &ContentHash, row: &BlobRow, header: &RecordHeader, body: &Bytes) -> Option<Bytes> {
+        header.decompress(body).inspect_err(|bad| self.quarantine(hash, row, *bad)).ok()
     }
 
     /// The file of a segment; `None` when it was evicted.

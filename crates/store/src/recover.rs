@@ -317,8 +317,8 @@ impl Replay<'_> {
         let place = Place { segment, offset, ordinal: item.ordinal };
         let body = &item.body;
         match item.line.kind {
-            RecordKind::Chunk => self.rows.take_blob(&item.line, place, u64::from(item.line.raw_len)),
-            RecordKind::Recipe => self.rows.take_blob(&item.line, place, Recipe::decode(body)?.size),
+            RecordKind::Chunk => self.rows.take_blob(&item.line, place, u64::from(item.line.raw_len), Vec::new()),
+            RecordKind::Recipe => self.rows.take_blob(&item.line, place, Recipe::decode(body)?.size, Vec::new()),
             RecordKind::Entry => self.rows.put_entry(&Placed::decode(body)?, segment, item.ordinal)?,
             RecordKind::Removal => self.rows.remove_entry(&Removal::decode(body)?)?,
             RecordKind::Grant => {

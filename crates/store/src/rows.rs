@@ -257,16 +257,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// A chunk or recipe record takes over its name.
-    pub(crate) fn take_blob(&mut self, line: &TrailerLine, place: Place, size: u64) {
-        let row = BlobRow {
-            kind: line.kind,
-            codec: line.codec,
-            place,
-            stored_len: line.stored_len,
-            size,
-            namespaces: Vec::new(),
-        };
+    /// A chunk or recipe record takes over its name; only these namespaces have it from now on.
+    pub(crate) fn take_blob(&mut self, line: &TrailerLine, place: Place, size: u64, namespaces: Vec<u32>) {
+        let row = BlobRow { kind: line.kind, codec: line.codec, place, stored_len: line.stored_len, size, namespaces };
         self.set(Table::Blobs, &line.hash.to_key(), row.encode());
     }
 
@@ -297,12 +290,7 @@ impl<'a> Rows<'a> {
         Ok(Some(entry_key(namespace, scope, door, address.key.as_str())))
     }
 
-    /// The row of an entry whose record is still there.
-    pub(crate) fn entry_row(&self, key: &[u8]) -> Result<Option<EntryRow>> {
-        self.settled_entry(key, |row| self.is_alive(row.segment, row.ordinal))
-    }
-
-    /// As [`Rows::entry_row`], and the record is touched.
+    /// The row of an entry whose record is still there; the record is touched.
     pub(crate) fn touched_entry(&self, key: &[u8], due: &mut MarksDue) -> Result<Option<EntryRow>> {
         self.settled_entry(key, |row| self.touch(row.segment, row.ordinal, due))
     }

@@ -27,7 +27,7 @@ pub(crate) async fn send_run(
     let stream = stream.ok_or_else(|| {
         Failure::not_found("these bytes have moved").with_hint("locate the chunks again; the new URLs will be good")
     })?;
-    ci.cache().counters().bytes_out(ci.cache().name().as_str(), length);
+    ci.cache().counters().bytes_out(ci.cache().name(), length);
     Ok(([(CONTENT_TYPE, "application/octet-stream")], body_of(stream, length)).into_response())
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn receive_part(
     }
     ci.uploads().still_open(&part.upload).await?;
     ci.cache().receive_part(&part, length, stream_of_body(body)).await?;
-    ci.cache().counters().bytes_in(ci.cache().name().as_str(), length);
+    ci.cache().counters().bytes_in(ci.cache().name(), length);
     ci.arrivals().note(part);
     Ok(StatusCode::NO_CONTENT)
 }

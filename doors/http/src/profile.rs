@@ -128,12 +128,12 @@ impl Profile {
             },
         };
         let drained = upload.drain(most).await;
-        self.cache.counters().bytes_in(self.cache.name().as_str(), upload.received());
+        self.cache.counters().bytes_in(self.cache.name(), upload.received());
         if drained { response } else { reply::closing(response) }
     }
 
     pub(crate) fn count_sent(&self, bytes: u64) {
-        self.cache.counters().bytes_out(self.cache.name().as_str(), bytes);
+        self.cache.counters().bytes_out(self.cache.name(), bytes);
     }
 
     fn explain(&self, verb: Verb, headers: &HeaderMap, error: &Error) -> (Response, Answer) {
@@ -150,7 +150,7 @@ impl Profile {
             Answer::Dropped => reply::done(),
         };
         if !matches!(answer, Answer::Honest(_)) {
-            self.cache.counters().soft_answer(self.cache.name().as_str(), client, kind);
+            self.cache.counters().soft_answer(self.cache.name(), client, kind);
         }
         (response, answer)
     }

@@ -2,12 +2,17 @@
 
 use std::net::IpAddr;
 
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{HOST, ORIGIN};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::Either;
+use tower::Service;
+use tower::layer::layer_fn;
 
 /// The routes, refused to web pages.
 ///
@@ -15,17 +20,42 @@ use axum::response::{IntoResponse, Response};
 /// simplest reads, and in `Host` the name it was given: a page's own name that was made to point here (DNS rebinding) is
 /// not one of the machine's.
 pub fn only_local(routes: Router) -> Router {
-    routes.layer(middleware::from_fn(refuse_pages))
+    routes.layer(layer_fn(OnlyLocal))
 }
 
-async fn refuse_pages(request: Request, next: Next) -> Response {
-    let refusal = if request.headers().contains_key(ORIGIN) {
-        "this request comes from a web page"
-    } else if !hosts(&request).all(is_local) {
-        "this request is for another host than localhost"
+/// A service that answers no request of a web page. It adds no allocation to a request.
+#[derive(Clone)]
+struct OnlyLocal<S>(S);
+
+impl<S: Service<Request, Response = Response>> Service<Request> for OnlyLocal<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match refusal(&request) {
+            None => Either::Left(self.0.call(request)),
+            Some(refusal) => Either::Right(ready(Ok(refused(refusal)))),
+        }
+    }
+}
+
+/// Why a request is refused, if it is.
+fn refusal(request: &Request) -> Option<&'static str> {
+    if request.headers().contains_key(ORIGIN) {
+        Some("this request comes from a web page")
+    } else if !hosts(request).all(is_local) {
+        Some("this request is for another host than localhost")
     } else {
-        return next.run(request).await;
-    };
+        None
+    }
+}
+
+fn refused(refusal: &str) -> Response {
     let text = format!(
         "{refusal}, and without credentials this server answers only programs on its own machine\n\
          hint: ask for http://localhost or http://127.0.0.1; for other names, add [[credentials]] to the configuration\n"

@@ -22,6 +22,24 @@ fn text_is_compressed_and_noise_and_small_content_are_not() {
 }
 
 #[test]
+fn short_content_is_taken_for_noise_only_if_it_is() {
+    let numbers = |make: fn(u32) -> u32| (0..2048).map(make).flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
+    let noise: Vec<u8> = (0..256_u32).flat_map(|i| *ContentHash::of(&i.to_le_bytes()).as_bytes()).collect();
+    let sparse: Vec<u8> = noise.iter().map(|byte| byte & 0x7f).collect();
+    let hex: Vec<u8> = noise.iter().map(|byte| b"0123456789abcdef"[usize::from(byte % 16)]).collect();
+    let bytes: Vec<u8> = (0..8192).map(|n| n as u8).collect();
+    for len in [1024, 1025, 1700, 4096, 8191, 8192] {
+        assert!(super::looks_like_noise(&noise[..len]), "{len} bytes");
+        assert_eq!(chunk_record(&noise[..len]).header.codec, Codec::Raw, "{len} bytes");
+        for content in [&numbers(|n| n), &numbers(|n| n.wrapping_mul(2_654_435_761) >> 12), &sparse, &hex, &bytes] {
+            assert!(!super::looks_like_noise(&content[..len]), "{len} bytes from {:?}", &content[..8]);
+        }
+    }
+    // What repeats itself is compressed however even its bytes are, where that is worth the look.
+    assert_eq!(chunk_record(&[&noise[..], &noise].concat()).header.codec, Codec::Zstd);
+}
+
+#[test]
 fn the_header_is_laid_out_as_the_format_page_says() {
     let record = Record::other(RecordKind::Grant, None, Bytes::from_static(b"body"));
     let bytes = record.header.encode();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use larder_base::*;
 
-use super::StoreService;
+use super::{Glance, StoreService};
 use crate::tests::support::*;
 
 fn service(dir: &std::path::Path) -> StoreService {
@@ -152,4 +152,44 @@ async fn a_store_closes_while_all_threads_are_at_work() {
     };
     // The work is polled first and has all permits by then.
     futures_util::future::join(futures_util::future::join_all(work), close).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_value_in_memory_comes_with_the_entry_that_is_to_be_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    for (n, size) in [INLINE_MAX_BYTES + 1, AT_HAND_MAX_BYTES, AT_HAND_MAX_BYTES + 1].into_iter().enumerate() {
+        let at = address("a", "trusted", "test", &format!("key-{n}"));
+        for content in [noise(n as u64, size), Bytes::from(vec![n as u8; size])] {
+            Entries::put(&service, &at, value(content.clone()), PutIf::Always).await.unwrap();
+            let hash = ContentHash::of(&content);
+            // Not every file system can tell what it has in memory.
+            let at_hand = matches!(service.store().glance(&ns("a"), &hash, u32::MAX).unwrap(), Glance::Content(_));
+            let served = Entries::get(&service, &at, Access::Serve).await.unwrap().unwrap();
+            assert_eq!(served.inline, Some(content).filter(|_| at_hand && size <= AT_HAND_MAX_BYTES));
+            let checked = Entries::get(&service, &at, Access::Check).await.unwrap().unwrap();
+            assert_eq!(checked.inline, None, "who only looks has no use for it");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_whose_value_rotted_is_absent() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    let at = address("a", "trusted", "test", "key");
+    let content = noise(1, 4096);
+    Entries::put(&service, &at, value(content.clone()), PutIf::Always).await.unwrap();
+    let hash = ContentHash::of(&content);
+    let at_hand = matches!(service.store().glance(&ns("a"), &hash, u32::MAX).unwrap(), Glance::Content(_));
+    let path = dir.path().join(crate::files::segment_path(1));
+    let bytes = std::fs::read(&path).unwrap();
+    let place = bytes.windows(64).position(|window| window == &content[..64]).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[!content[1000]], place as u64 + 1000).unwrap();
+    // Where records are not read in place, the value tells.
+    let served = Entries::get(&service, &at, Access::Serve).await.unwrap();
+    assert_eq!(served.map(|entry| entry.inline), (!at_hand).then_some(None));
+    assert!(Blobs::get(&service, &ns("a"), &hash, ByteRange::ALL).await.unwrap().is_none());
+    assert_eq!(Entries::get(&service, &at, Access::Serve).await.unwrap(), None);
 }

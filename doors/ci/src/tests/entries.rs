@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use larder_base::DoorName;
 use larder_cache::Outcome;
 use serde_json::{Value, json};
 
@@ -100,7 +101,7 @@ async fn a_lookup_with_fallbacks_counts_once() {
     let trusted = server.with_token("trusted");
     trusted.lookup("nothing", &["none", "mac"]).await;
     trusted.lookup("nothing", &["none", "never"]).await;
-    let count = |outcome| server.ci.cache().counters().lookups("ci", &"acme".parse().unwrap(), outcome);
+    let count = |outcome| server.ci.cache().counters().lookups(&DoorName::new("ci"), &"acme".parse().unwrap(), outcome);
     assert_eq!((count(Outcome::Hit), count(Outcome::Miss)), (1, 1));
 }
 
@@ -160,6 +161,6 @@ async fn explain_tells_each_step_and_what_is_near_and_why_it_was_not_taken() {
     assert_eq!(explain("trusted", "mac", &[]).await["near"], json!([]));
     assert_eq!(explain("trusted", "macos", &[]).await["near"][0]["why"], "its key lacks \"os\" at the end");
     // Explaining is not looking up.
-    let hits = server.ci.cache().counters().lookups("ci", &"acme".parse().unwrap(), Outcome::Hit);
+    let hits = server.ci.cache().counters().lookups(&DoorName::new("ci"), &"acme".parse().unwrap(), Outcome::Hit);
     assert_eq!(hits, 0);
 }

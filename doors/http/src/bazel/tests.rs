@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use http::StatusCode;
-use larder_base::{ContentHash, ErrorKind};
+use larder_base::{ContentHash, DoorName, ErrorKind};
 use larder_cache::Outcome;
 use larder_door::golden::Transcript;
 use larder_proto::reapi::{Digest, Directory, DirectoryNode, FileNode, Tree};
@@ -297,7 +297,7 @@ async fn only_results_count_as_lookups() {
     world.get(&cas(b"content")).await;
     world.get(&cas(b"absent")).await;
     world.get(&ac()).await;
-    let lookups = |outcome| world.cache.counters().lookups("http-bazel", &namespace(), outcome);
+    let lookups = |outcome| world.cache.counters().lookups(&DoorName::new("http-bazel"), &namespace(), outcome);
     assert_eq!((lookups(Outcome::Miss), lookups(Outcome::Hit)), (1, 0));
 }
 

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use larder_base::ErrorKind;
+use larder_base::{DoorName, ErrorKind};
 use larder_cache::Outcome;
 use larder_door::golden::Transcript;
 use larder_testkit::faulty::{Fault, Verb};
@@ -128,7 +128,7 @@ async fn a_value_that_breaks_before_its_first_byte_is_a_miss() {
     world.put(PATH, vec![7; 4096]).await;
     world.faults.add(Verb::GetBlob, .., Fault::Tear { after: 0, kind: ErrorKind::Corrupt });
     assert_eq!(world.get(PATH).await.status(), StatusCode::NOT_FOUND);
-    assert_eq!(world.cache.counters().soft_answers("http-ccache", "ccache", ErrorKind::Corrupt), 1);
+    assert_eq!(world.cache.counters().soft_answers(&DoorName::new("http-ccache"), "ccache", ErrorKind::Corrupt), 1);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_dropped_write_takes_all_of_the_body_and_keeps_nothing() {
     world.put(PATH, vec![1; 3 << 20]).await;
     world.faults.clear();
     assert_eq!(world.get(PATH).await.body(), "old");
-    assert_eq!(world.cache.counters().soft_answers("http-ccache", "ccache", ErrorKind::Full), 1);
+    assert_eq!(world.cache.counters().soft_answers(&DoorName::new("http-ccache"), "ccache", ErrorKind::Full), 1);
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_client_that_goes_away_while_it_sends_leaves_nothing_and_is_no_fault_o
     let body = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
     world.send(http::Request::put(PATH).body(body).unwrap()).await;
     assert_eq!(world.get(PATH).await.status(), StatusCode::NOT_FOUND);
-    assert_eq!(world.cache.counters().soft_answers("http-ccache", "ccache", ErrorKind::Unavailable), 0);
+    assert_eq!(world.cache.counters().soft_answers(&DoorName::new("http-ccache"), "ccache", ErrorKind::Unavailable), 0);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn only_get_counts_as_a_lookup() {
     world.send(head(PATH)).await;
     world.put(PATH, "value").await;
     world.get(PATH).await;
-    let lookups = |outcome| world.cache.counters().lookups("http-ccache", &namespace(), outcome);
+    let lookups = |outcome| world.cache.counters().lookups(&DoorName::new("http-ccache"), &namespace(), outcome);
     assert_eq!((lookups(Outcome::Miss), lookups(Outcome::Hit)), (1, 1));
 }
 

@@ -1,5 +1,6 @@
 use axum::body::Body;
 use http::{Method, StatusCode};
+use larder_base::DoorName;
 use larder_testkit::faulty::Verb as Call;
 
 use super::*;
@@ -67,7 +68,7 @@ async fn each_row_of_the_table_is_what_its_client_is_told() {
                     Answer::Dropped => StatusCode::OK,
                 };
                 assert_eq!(response.status(), expected, "{method} {path} met {kind:?}");
-                let door = format!("http-{}", client.as_str());
+                let door: DoorName = format!("http-{}", client.as_str()).parse().unwrap();
                 let counted = world.cache.counters().soft_answers(&door, client.as_str(), kind);
                 assert_eq!(counted == 1, !matches!(answer, Answer::Honest(_)), "{method} {path} met {kind:?}");
                 told += 1;

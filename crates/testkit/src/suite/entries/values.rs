@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use larder_base::chunk::MAX_LEN;
 use larder_base::{
-    ATTRIBUTES_MAX_BYTES, Access, Attributes, Clock as _, ContentHash, Digest, Entry, EntryBody, ErrorKind,
-    INLINE_MAX_BYTES, NewEntry, PutIf, WRITER_MAX_BYTES,
+    AT_HAND_MAX_BYTES, ATTRIBUTES_MAX_BYTES, Access, Attributes, Clock as _, ContentHash, Digest, Entry, EntryBody,
+    ErrorKind, INLINE_MAX_BYTES, NewEntry, PutIf, WRITER_MAX_BYTES,
 };
 
 use super::{Subject, at, namespace, numbered, value, with_links, without_inline};
@@ -42,7 +42,9 @@ pub(super) async fn an_entry_reads_back_as_it_was_put(subject: Subject) {
 }
 
 pub(super) async fn a_value_of_any_size_up_to_a_chunk_is_stored_with_its_entry(subject: Subject) {
-    for len in [0, 1, INLINE_MAX_BYTES - 1, INLINE_MAX_BYTES, INLINE_MAX_BYTES + 1, 100_000, MAX_LEN] {
+    let around = |most: usize| [most - 1, most, most + 1];
+    let lens = [0, 1].into_iter().chain(around(INLINE_MAX_BYTES)).chain(around(AT_HAND_MAX_BYTES));
+    for len in lens.chain([100_000, MAX_LEN]) {
         let content = noise(1, len);
         let address = at(&format!("{len} bytes"));
         let stored = subject.store(&address, value(&content)).await;
@@ -50,6 +52,8 @@ pub(super) async fn a_value_of_any_size_up_to_a_chunk_is_stored_with_its_entry(s
         let read = subject.get(&address).await.expect("it was put");
         assert_eq!(read.blob, Digest::of(&content));
         inline_is_right(&read, &content);
+        let served = subject.entries.get(&address, Access::Serve).await.expect("a get succeeds");
+        value_at_hand_is_right(&served.expect("it was put"), &content);
         let blob = subject.read_blob(&address.namespace, read.blob).await;
         assert!(blob == content, "the value of {len} bytes is another as a blob");
     }
@@ -66,6 +70,8 @@ pub(super) async fn a_stored_value_of_any_size_may_be_named(subject: Subject) {
             assert_eq!(entry.blob, digest);
             inline_is_right(&entry, &content);
         }
+        let served = subject.entries.get(&address, Access::Serve).await.expect("a get succeeds");
+        value_at_hand_is_right(&served.expect("it was put"), &content);
     }
 }
 
@@ -114,9 +120,18 @@ pub(super) async fn many_links_keep_their_order(subject: Subject) {
 
 /// A tier may leave the inline value out; what it gives is right, and never longer than allowed.
 fn inline_is_right(entry: &Entry, content: &Bytes) {
+    carried_value_is_right(entry, content, INLINE_MAX_BYTES);
+}
+
+/// As [`inline_is_right`], of an entry that was read to be served.
+fn value_at_hand_is_right(entry: &Entry, content: &Bytes) {
+    carried_value_is_right(entry, content, AT_HAND_MAX_BYTES);
+}
+
+fn carried_value_is_right(entry: &Entry, content: &Bytes, most: usize) {
     if let Some(inline) = &entry.inline {
         assert!(inline == content, "the inline value is another than the value of {} bytes", content.len());
-        assert!(inline.len() <= INLINE_MAX_BYTES, "an inline value of {} bytes", inline.len());
+        assert!(inline.len() <= most, "an inline value of {} bytes", inline.len());
     }
 }
 
