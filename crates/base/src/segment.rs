@@ -315,6 +315,8 @@ impl Record {
 thread_local! {
     // A zstd context costs more to make than a small chunk costs to compress; one a thread is kept.
     static COMPRESSOR: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
+    // Where a frame is made: it may be as long as the content, and most are much shorter.
+    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static DECOMPRESSOR: RefCell<zstd::bulk::Decompressor<'static>> =
         RefCell::new(zstd::bulk::Decompressor::new().expect("a zstd context needs memory only"));
 }
@@ -329,14 +331,12 @@ fn compress(content: &[u8], level: i32) -> Option<Bytes> {
             *slot = zstd::bulk::Compressor::new(level).ok().map(|compressor| (level, compressor));
         }
         let (_, compressor) = slot.as_mut()?;
-        let mut frame = Vec::with_capacity(zstd::zstd_safe::compress_bound(content.len()));
-        compressor.compress_to_buffer(content, &mut frame).ok()?;
-        if frame.len() > content.len() - content.len() / 16 {
-            return None;
-        }
-        // The bound is a little more than the content; what stays in memory should be what is stored.
-        frame.shrink_to_fit();
-        Some(frame.into())
+        FRAME.with_borrow_mut(|frame| {
+            frame.clear();
+            frame.reserve(zstd::zstd_safe::compress_bound(content.len()));
+            compressor.compress_to_buffer(content, frame).ok()?;
+            (frame.len() <= content.len() - content.len() / 16).then(|| Bytes::copy_from_slice(frame))
+        })
     })
 }
 

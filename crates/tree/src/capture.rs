@@ -13,6 +13,7 @@ use crate::memory::Memory;
 use crate::progress::Progress;
 use crate::survey::{FileState, Omission, Survey};
 
+mod block;
 mod budget;
 mod cutting;
 mod schedule;

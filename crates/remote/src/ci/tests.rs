@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_base::{BlobStream, ContentHash, ErrorKind, Scope, UploadId, collect};
+use larder_base::{BlobStream, ErrorKind, HashFunction, Scope, UploadId, collect};
 use larder_proto::ci::{HASHES_MAX, Purpose, Run, UploadState};
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn run(length: u64) -> Run {
 
 #[tokio::test]
 async fn a_hit_is_parsed_to_types_and_a_miss_is_no_error() {
-    let hash = ContentHash::of(b"manifest");
+    let hash = HashFunction::TREE.hash(b"manifest");
     let hit = json!({
         "result": "hit", "key": "k", "scope": "pr/7", "content": hash.to_hex(), "files": 1, "bytes": 2,
         "created_ms": 3, "restored_ms": 4, "writer": "w",
@@ -65,7 +65,7 @@ async fn failures_keep_their_kind_and_say_what_the_server_said() {
         ("409 New", "of-the-future", ErrorKind::Invalid),
     ] {
         let script = Script::run(vec![refusal(status, word)]);
-        let error = client(&script).missing(&[ContentHash::of(b"x")]).await.unwrap_err();
+        let error = client(&script).missing(&[HashFunction::TREE.hash(b"x")]).await.unwrap_err();
         assert_eq!((error.kind(), error.message()), (kind, "no (do better)"), "{word}");
     }
     let script = Script::run(vec![Step::Answer("404 Not Found", b"<html>".to_vec())]);
@@ -77,7 +77,8 @@ async fn failures_keep_their_kind_and_say_what_the_server_said() {
 
 #[tokio::test]
 async fn more_hashes_than_fit_are_asked_for_in_turns() {
-    let hashes: Vec<_> = (0..HASHES_MAX as u32 + 1).map(|number| ContentHash::of(&number.to_le_bytes())).collect();
+    let hashes: Vec<_> =
+        (0..HASHES_MAX as u32 + 1).map(|number| HashFunction::TREE.hash(&number.to_le_bytes())).collect();
     let last = hashes[HASHES_MAX];
     let script = Script::run(vec![ok(hashes[3].as_bytes().to_vec()), ok(last.as_bytes().to_vec()), ok("odd")]);
     let client = client(&script);
@@ -156,9 +157,9 @@ async fn a_long_wait_for_the_end_is_asked_for_in_turns() {
     let status = |state: &str| answer(&json!({ "upload": upload().to_string(), "key": "k", "state": state }));
     let script = Script::run(vec![status("queued"), status("queued"), status("published")]);
     let finish = super::Finish {
-        manifest: super::ManifestAddress { digest: larder_base::Digest::of(b""), chunks: vec![] },
+        manifest: super::ManifestAddress { digest: larder_base::Digest::by(HashFunction::TREE, b""), chunks: vec![] },
         parts: vec![1],
-        content: ContentHash::of(b""),
+        content: HashFunction::TREE.hash(b""),
         files: 0,
         bytes: 0,
     };

@@ -49,15 +49,6 @@ impl Budget {
     }
 }
 
-impl Room {
-    /// Room for `bytes` of it, or for all when it is less.
-    pub(super) fn split(&mut self, bytes: u64) -> Self {
-        let bytes = bytes.min(self.bytes);
-        self.bytes -= bytes;
-        Self { bytes, held: self.held.clone() }
-    }
-}
-
 impl Drop for Room {
     fn drop(&mut self) {
         self.held.fetch_sub(self.bytes, Ordering::AcqRel);

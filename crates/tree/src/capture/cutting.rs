@@ -3,26 +3,24 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use larder_base::ContentHash;
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 
-use super::budget::Room;
+use super::block::Block;
 use super::schedule::Unread;
 use crate::content::{CUT, Content, Piece};
 use crate::handles::read_at;
 use crate::progress::Progress;
 use crate::stat::FileStat;
 
-/// How far ahead a large file is read: a whole chunk always lies in the window, and three quarters of it are new each time.
-pub(super) const WINDOW_LEN: usize = 4 * CUT.max_len();
-
 /// A large file that is being read.
 pub(super) struct Cutting {
     file: OwnedFd,
     pub(super) assembly: Arc<Assembly>,
-    window: Vec<u8>,
-    filled: usize,
+    /// What was read behind the last chunk that is whole.
+    tail: Vec<u8>,
     offset: u64,
 }
 
@@ -30,8 +28,8 @@ pub(super) struct Cutting {
 pub(super) struct Hashing {
     pub(super) assembly: Arc<Assembly>,
     pub(super) number: usize,
-    pub(super) content: Vec<u8>,
-    pub(super) room: Room,
+    /// A part of the block that it was read into, which holds the room.
+    pub(super) content: Bytes,
 }
 
 /// The chunks of a large file as far as they are hashed.
@@ -59,30 +57,33 @@ pub(super) enum Step {
 
 impl Cutting {
     pub(super) fn new(file: OwnedFd, unread: Unread) -> Self {
-        // One byte more than the file: a window that is not filled means its end.
-        let length = WINDOW_LEN.min(usize::try_from(unread.expected.size).map_or(WINDOW_LEN, |size| size + 1));
         let assembly = Arc::new(Assembly { unread, progress: Mutex::default() });
-        Self { file, assembly, window: vec![0; length], filled: 0, offset: 0 }
+        Self { file, assembly, tail: Vec::with_capacity(CUT.max_len()), offset: 0 }
     }
 
-    /// Fills the window and takes the whole chunks out of it.
-    pub(super) fn step(mut self: Box<Self>, room: &mut Room, progress: &Progress) -> io::Result<Step> {
-        let got = read_at(&self.file, &mut self.window[self.filled..], self.offset)?;
+    /// Fills a block and takes the whole chunks out of it.
+    pub(super) fn step(mut self: Box<Self>, mut block: Block, progress: &Progress) -> io::Result<Step> {
+        let bytes = block.as_mut();
+        let (kept, free) = bytes.split_at_mut(self.tail.len());
+        kept.copy_from_slice(&self.tail);
+        let got = read_at(&self.file, free, self.offset)?;
         progress.bytes_read.add(got as u64);
         self.offset += got as u64;
-        self.filled += got;
-        let is_end = self.filled < self.window.len();
+        let is_end = got < free.len();
+        let filled = &bytes[..self.tail.len() + got];
+        let mut cuts = Vec::new();
         let mut begin = 0;
-        let mut chunks = Vec::new();
-        while self.filled - begin >= CUT.max_len() || (is_end && begin < self.filled) {
-            let length = CUT.next(&self.window[begin..self.filled]);
-            let content = self.window[begin..begin + length].to_vec();
-            let number = self.assembly.expect(length as u32);
-            chunks.push(Hashing { assembly: self.assembly.clone(), number, content, room: room.split(length as u64) });
+        while filled.len() - begin >= CUT.max_len() || (is_end && begin < filled.len()) {
+            let length = CUT.next(&filled[begin..]);
+            cuts.push((self.assembly.expect(length as u32), begin..begin + length));
             begin += length;
         }
-        self.window.copy_within(begin..self.filled, 0);
-        self.filled -= begin;
+        self.tail.clear();
+        self.tail.extend_from_slice(&filled[begin..]);
+        let content = block.freeze();
+        let hashing =
+            |(number, range)| Hashing { assembly: self.assembly.clone(), number, content: content.slice(range) };
+        let chunks = cuts.into_iter().map(hashing).collect();
         if is_end {
             let Self { file, offset: total, .. } = *self;
             return Ok(Step::End { chunks, file, total });

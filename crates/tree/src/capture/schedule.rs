@@ -7,8 +7,9 @@ use bytes::Bytes;
 use larder_base::{ContentHash, Digest, Error};
 use parking_lot::{Condvar, Mutex};
 
+use super::block::{BLOCK_LEN, Block, Blocks};
 use super::budget::{Budget, Room};
-use super::cutting::{Cutting, Hashing, WINDOW_LEN};
+use super::cutting::{Cutting, Hashing};
 use crate::content::CUT;
 use crate::stat::FileStat;
 use crate::survey::{FileState, Omission};
@@ -26,7 +27,7 @@ pub(super) enum Job {
     /// Read a file from its beginning.
     Read(Unread, Room),
     /// Read on in a large file.
-    Cut(Box<Cutting>, Room),
+    Cut(Box<Cutting>, Block),
     /// Hash one chunk of a large file.
     Hash(Hashing),
     /// Read a chunk of a file that was not read because its content is known.
@@ -56,7 +57,7 @@ impl Unread {
 pub(super) struct NewChunk {
     pub(super) digest: Digest,
     pub(super) content: Bytes,
-    /// Content that is not counted, such as the manifest's, has none.
+    /// Content in a block has its room there, and the manifest's is not counted.
     pub(super) room: Option<Room>,
 }
 
@@ -88,9 +89,10 @@ pub(super) struct Schedule {
 }
 
 struct Limits {
-    /// For the content of chunks.
+    /// For blocks, and for the content of small files.
     budget: Budget,
-    /// How many large files are read at once; each has a window beside the budget.
+    blocks: Blocks,
+    /// How many large files are read at once; each keeps up to a chunk beside the budget.
     cuttings: usize,
     /// How many chunks that wait for a thread are enough to keep all busy while a large file is read on. More would
     /// only go through more memory.
@@ -130,22 +132,21 @@ pub(super) struct Outcome {
 }
 
 impl Schedule {
-    /// A schedule that keeps at most `held_bytes` of content in memory, or one large file's window and one chunk.
+    /// A schedule that keeps at most `held_bytes` of content in memory, or one block and one chunk.
     pub(super) fn new(held_bytes: u64, threads: usize) -> Self {
-        let window = WINDOW_LEN as u64;
-        let cuttings = (held_bytes / (3 * window)).max(1);
-        let budget = Budget::new(held_bytes.saturating_sub(cuttings * window));
+        let cuttings = (held_bytes / (3 * BLOCK_LEN as u64)).max(1);
+        let budget = Budget::new(held_bytes.saturating_sub(cuttings * CUT.max_len() as u64));
         let cuttings = usize::try_from(cuttings).unwrap_or(usize::MAX);
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
-            limits: Limits { budget, cuttings, backlog: 2 * threads },
+            limits: Limits { budget, blocks: Blocks::default(), cuttings, backlog: 2 * threads },
         }
     }
 
-    /// The most bytes of content that were in memory at once: chunks, and windows on large files.
+    /// The most bytes of content that were in memory at once: blocks, small files, and what large ones keep.
     pub(super) fn most_held(&self) -> u64 {
-        self.limits.budget.most() + self.state.lock().most_cuttings as u64 * WINDOW_LEN as u64
+        self.limits.budget.most() + self.state.lock().most_cuttings as u64 * CUT.max_len() as u64
     }
 
     /// Adds files to be read.
@@ -308,9 +309,9 @@ impl State {
         // while there is little for them to do.
         if self.hashing.len() + self.packing.len() < limits.backlog
             && !self.cutting.is_empty()
-            && let Some(room) = limits.budget.take(WINDOW_LEN as u64)
+            && let Some(room) = limits.budget.take(BLOCK_LEN as u64)
         {
-            return self.cutting.pop_front().map(|cutting| Job::Cut(cutting, room));
+            return self.cutting.pop_front().map(|cutting| Job::Cut(cutting, limits.blocks.take(room)));
         }
         if let Some(chunk) = self.packing.pop_front() {
             return Some(Job::Pack(chunk));
@@ -321,7 +322,7 @@ impl State {
         let (source, bytes) = self.next_read(limits)?;
         let room = limits.budget.take(bytes)?;
         match source {
-            ReadFrom::Cutting => self.cutting.pop_front().map(|cutting| Job::Cut(cutting, room)),
+            ReadFrom::Cutting => self.cutting.pop_front().map(|cutting| Job::Cut(cutting, limits.blocks.take(room))),
             ReadFrom::Known => self.again.pop_front().map(|chunk| Job::Again(chunk, room)),
             ReadFrom::Unread => self.unread.pop_front().map(|unread| {
                 self.cuttings_open += usize::from(unread.is_large());
@@ -334,7 +335,7 @@ impl State {
     /// What would be read next, and how much room its chunks take.
     fn next_read(&self, limits: &Limits) -> Option<(ReadFrom, u64)> {
         if !self.cutting.is_empty() {
-            return Some((ReadFrom::Cutting, WINDOW_LEN as u64));
+            return Some((ReadFrom::Cutting, BLOCK_LEN as u64));
         }
         if let Some(chunk) = self.again.front() {
             return Some((ReadFrom::Known, chunk.digest.size));

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 
 use super::Sink;
+use super::block::Block;
 use super::budget::Room;
 use super::cutting::{Cutting, Hashing, Step};
 use super::schedule::{FileId, Job, KnownChunk, NewChunk, Question, Schedule, Settled, Unread};
@@ -97,7 +98,7 @@ impl Crew<'_> {
             let is_packing = matches!(job, Job::Pack(_));
             match job {
                 Job::Read(unread, room) => self.read(unread, room),
-                Job::Cut(cutting, room) => self.cut(cutting, room),
+                Job::Cut(cutting, block) => self.cut(cutting, block),
                 Job::Hash(hashing) => self.hash(hashing),
                 Job::Again(chunk, room) => self.read_again(chunk, room),
                 Job::Pack(chunk) => self.pack(chunk),
@@ -171,14 +172,14 @@ impl Crew<'_> {
             return self.settle(id, stat, Content::Empty);
         }
         let digest = Digest::by(HashFunction::TREE, content);
-        self.offer(digest, || Bytes::copy_from_slice(content), room);
+        self.offer(digest, || Bytes::copy_from_slice(content), Some(room));
         self.settle(id, stat, Content::One(digest.hash));
     }
 
-    fn cut(&self, cutting: Box<Cutting>, mut room: Room) {
+    fn cut(&self, cutting: Box<Cutting>, block: Block) {
         let assembly = cutting.assembly.clone();
         let id = assembly.unread.file;
-        let (chunks, end) = match cutting.step(&mut room, self.progress) {
+        let (chunks, end) = match cutting.step(block, self.progress) {
             Ok(Step::More(cutting, chunks)) => {
                 self.schedule.add_cutting(cutting);
                 (chunks, None)
@@ -206,9 +207,9 @@ impl Crew<'_> {
     }
 
     fn hash(&self, hashing: Hashing) {
-        let Hashing { assembly, number, content, room } = hashing;
+        let Hashing { assembly, number, content } = hashing;
         let digest = Digest::by(HashFunction::TREE, &content);
-        self.offer(digest, || content.into(), room);
+        self.offer(digest, || content, None);
         if let Some((content, stat)) = assembly.put(number, digest.hash) {
             self.settle(assembly.unread.file, stat, content);
         }
@@ -248,9 +249,9 @@ impl Crew<'_> {
     }
 
     /// A chunk was read; its content is kept when the other side may lack it.
-    fn offer(&self, digest: Digest, content: impl FnOnce() -> Bytes, room: Room) {
+    fn offer(&self, digest: Digest, content: impl FnOnce() -> Bytes, room: Option<Room>) {
         if self.sending.is_some() {
-            self.schedule.add_new(digest, content, Some(room));
+            self.schedule.add_new(digest, content, room);
         }
     }
 
