@@ -4,6 +4,7 @@
 //! [`Bucket`] for what is repeated and what an error tells.
 
 mod bucket;
+mod check;
 mod config;
 mod credentials;
 mod refusal;
@@ -14,5 +15,9 @@ pub use bucket::{
     Bucket, MultipartPlan, MultipartUpload, ObjectBody, ObjectPage, ObjectStat, OpenUpload, PART_MAX_BYTES,
     PART_MIN_BYTES, PARTS_MAX, PartTag, Presigned, StoredObject, UploadMarker, UploadPage,
 };
+pub use check::{BucketReport, CheckOutcome, CheckStep, check_bucket};
 pub use config::{BucketConfig, BucketUrl};
 pub use credentials::{CredentialChain, CredentialSource, Credentials, Profile, WebIdentity};
+
+#[cfg(test)]
+mod tests;

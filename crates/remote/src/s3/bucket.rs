@@ -91,6 +91,10 @@ impl Bucket {
         self.inner.place.name()
     }
 
+    pub(super) fn http(&self) -> &HttpClient {
+        &self.inner.http
+    }
+
     /// The moment by the store's clock, as far as its difference from ours is known.
     fn now(&self) -> Timestamp {
         let now = self.inner.clock.now().as_millis();
