@@ -91,6 +91,11 @@ impl Bucket {
         self.inner.place.name()
     }
 
+    /// Looks for credentials, so that their absence is told by itself.
+    pub(super) async fn find_credentials(&self) -> Result<()> {
+        self.inner.credentials.current().await.map(drop)
+    }
+
     pub(super) fn http(&self) -> &HttpClient {
         &self.inner.http
     }

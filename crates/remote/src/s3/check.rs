@@ -71,10 +71,15 @@ impl fmt::Display for CheckOutcome {
 /// What could not be removed, for want of the right to, is named in the step of that right.
 pub async fn check_bucket(bucket: &Bucket, nonce: &str) -> BucketReport {
     let mut checking = Checking { bucket, folder: format!("check/{nonce}"), steps: Vec::new() };
-    checking.objects().await;
-    checking.multipart().await;
-    checking.presigned().await;
-    checking.removal().await;
+    let credentials = bucket.find_credentials().await;
+    if checking.note("find credentials", "nothing", credentials).is_some() {
+        checking.objects().await;
+        checking.multipart().await;
+        checking.presigned().await;
+        checking.removal().await;
+    } else {
+        checking.skip(&["everything else"], "finding credentials");
+    }
     BucketReport { bucket: bucket.name().to_owned(), steps: checking.steps }
 }
 

@@ -19,7 +19,7 @@ use crate::http::Payload;
 use crate::{HttpClient, Policy};
 
 /// A client that tries thrice, quickly.
-fn quick() -> HttpClient {
+pub(super) fn quick() -> HttpClient {
     let policy = Policy {
         tries: 3,
         idle: Duration::from_secs(5),
@@ -30,7 +30,7 @@ fn quick() -> HttpClient {
     HttpClient::new(policy, 1)
 }
 
-fn config(name: &str, endpoint: &str) -> BucketConfig {
+pub(super) fn config(name: &str, endpoint: &str) -> BucketConfig {
     BucketConfig {
         endpoint: Some(endpoint.to_owned()),
         region: Some(REGION.to_owned()),
@@ -42,7 +42,12 @@ fn keys() -> Credentials {
     Credentials::lasting(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 }
 
-fn bucket_with(config: &BucketConfig, source: CredentialSource, clock: &Arc<dyn Clock>, http: HttpClient) -> Bucket {
+pub(super) fn bucket_with(
+    config: &BucketConfig,
+    source: CredentialSource,
+    clock: &Arc<dyn Clock>,
+    http: HttpClient,
+) -> Bucket {
     let chain = CredentialChain::new(vec![source], http.clone(), Arc::clone(clock));
     Bucket::new(config, chain, http, Arc::clone(clock)).unwrap()
 }

@@ -18,6 +18,9 @@ const DELETE: &str = "s3:DeleteObject";
 const ABORT: &str = "s3:AbortMultipartUpload";
 const LIST_PARTS: &str = "s3:ListMultipartUploadParts";
 const LIST_UPLOADS: &str = "s3:ListBucketMultipartUploads";
+/// All of them: what the policy in the documentation allows.
+#[cfg(test)]
+pub(super) const RIGHTS: &[&str] = &[PUT, GET, LIST, DELETE, ABORT, LIST_PARTS, LIST_UPLOADS];
 const LIFETIME: Duration = Duration::from_secs(300);
 /// The bytes of the small objects.
 const SMALL: u64 = 4096;

@@ -1,7 +1,12 @@
-use larder_testkit::s3::{Fault, Operation};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use larder_base::Clock;
+use larder_testkit::s3::{BUCKET, Fault, Operation};
 
 use super::{BucketReport, CheckOutcome, check_bucket};
-use crate::s3::tests::fake;
+use crate::s3::CredentialSource;
+use crate::s3::tests::{bucket_with, config, fake, quick};
 
 fn outcome(report: &BucketReport, name: &str) -> CheckOutcome {
     report.steps.iter().find(|step| step.name == name).unwrap_or_else(|| panic!("no step {name}")).outcome
@@ -18,7 +23,7 @@ async fn a_good_bucket_passes_and_nothing_is_left_behind() {
     store.put("below/here/mine", "x");
     let report = check_bucket(&bucket, "0a1b").await;
     assert!(report.is_good(), "{report:?}");
-    assert_eq!(report.steps.len(), 17);
+    assert_eq!(report.steps.len(), 18);
     assert_eq!(store.counts(), (1, 0));
     assert_eq!(store.object("below/here/mine").unwrap(), "x");
 }
@@ -62,7 +67,7 @@ async fn a_read_only_bucket_is_told_from_a_broken_one() {
     store.inject(Operation::Put, Fault::Refuse(404, "NoSuchBucket"), 99);
     let report = check_bucket(&bucket, "0a1b").await;
     assert_eq!(outcome(&report, "put an object"), CheckOutcome::Failed);
-    assert!(report.steps[0].remedy.as_deref().unwrap().contains("bucket.url"), "{:?}", report.steps[0]);
+    assert!(report.steps[1].remedy.as_deref().unwrap().contains("bucket.url"), "{:?}", report.steps[1]);
 }
 
 #[tokio::test]
@@ -94,4 +99,29 @@ async fn no_url_that_was_signed_is_in_a_report() {
     store.inject(Operation::Get, Fault::Reset, 99);
     let report = serde_json::to_string(&check_bucket(&bucket, "0a1b").await).unwrap();
     assert!(!report.contains("X-Amz-") && report.contains("\"outcome\":\"failed\""), "{report}");
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_else_is_tried() {
+    let (store, _, clock) = fake().await;
+    let source = CredentialSource::Environment(BTreeMap::new());
+    let bucket = bucket_with(&config(BUCKET, store.url()), source, &(Arc::new(clock) as Arc<dyn Clock>), quick());
+    let report = check_bucket(&bucket, "0a1b").await;
+    let expected = [("find credentials", CheckOutcome::Failed), ("everything else", CheckOutcome::Skipped)];
+    assert_eq!(not_ok(&report), expected);
+    assert!(report.steps[0].remedy.as_deref().unwrap().contains("AWS_ACCESS_KEY_ID"), "{report:?}");
+    assert!(store.seen().is_empty());
+}
+
+#[test]
+fn the_policy_in_the_documentation_allows_what_a_check_needs_and_nothing_more() {
+    let page = include_str!("../../../../../docs/bucket.md");
+    let policy = page.split("```json").nth(1).unwrap().split("```").next().unwrap();
+    let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let mut allowed: Vec<_> = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap()).collect();
+    allowed.sort_by_key(ToString::to_string);
+    let mut needed = super::steps::RIGHTS.to_vec();
+    needed.sort_unstable();
+    assert_eq!(allowed, needed);
 }
