@@ -39,6 +39,8 @@ const DOCUMENT_MAX_BYTES: usize = 8 << 20;
 const ERROR_MAX_BYTES: usize = 256 << 10;
 /// A transfer slower than this is given up, in bytes a second.
 const SLOWEST: u64 = 64 << 10;
+/// A transfer at this pace, in bytes a second, may still begin again after a fault at its end.
+const USUAL: u64 = 1 << 20;
 /// Clocks that differ by less are not the reason of a refusal.
 const SKEW_MIN_MILLIS: i64 = 30_000;
 
@@ -102,8 +104,11 @@ impl Bucket {
 
     /// The moment by the store's clock, as far as its difference from ours is known.
     fn now(&self) -> Timestamp {
-        let now = self.inner.clock.now().as_millis();
-        Timestamp::from_millis(now.saturating_add_signed(self.inner.ahead.load(Ordering::Relaxed)))
+        self.moment(self.inner.ahead.load(Ordering::Relaxed))
+    }
+
+    fn moment(&self, ahead: i64) -> Timestamp {
+        Timestamp::from_millis(self.inner.clock.now().as_millis().saturating_add_signed(ahead))
     }
 
     /// Sends a request and reads its whole answer, of at most `limit` bytes. An error inside of a good answer is a refusal.
@@ -151,15 +156,16 @@ impl Bucket {
         receive: impl Fn(Response<BlobStream>) -> BoxFuture<'static, Result<Answer<T>>> + Send,
     ) -> Result<Answer<T>> {
         let policy = self.inner.http.policy();
-        let last_start = Instant::now() + policy.total;
+        let last_start = Instant::now() + policy.total + Duration::from_secs(request.body.length() / USUAL);
         let (mut tried, mut corrected, mut renewed) = (0, false, false);
         loop {
             let credentials = self.inner.credentials.current().await?;
+            let ahead = self.inner.ahead.load(Ordering::Relaxed);
             tried += 1;
-            let answer = self.attempt(request, &credentials, &receive).await;
+            let answer = self.attempt(request, &credentials, self.moment(ahead), &receive).await;
             let asked = match &answer {
                 Ok(Answer::Good(_)) => return answer,
-                Ok(Answer::Refused(refusal)) if !corrected && self.corrects_clock(refusal) => {
+                Ok(Answer::Refused(refusal)) if !corrected && self.corrects_clock(refusal, ahead) => {
                     corrected = true;
                     continue;
                 }
@@ -197,9 +203,10 @@ impl Bucket {
         &self,
         request: &Request<'_>,
         credentials: &Credentials,
+        now: Timestamp,
         receive: &(impl Fn(Response<BlobStream>) -> BoxFuture<'static, Result<Answer<T>>> + Send),
     ) -> Result<Answer<T>> {
-        let url = request.url(&self.inner.place, credentials, self.now(), OWN_LIFETIME);
+        let url = request.url(&self.inner.place, credentials, now, OWN_LIFETIME);
         let message = request.message(&url)?;
         let length = request.body.length();
         let deadline = self.inner.http.policy().total + request.wait + Duration::from_secs(length / SLOWEST);
@@ -227,14 +234,15 @@ impl Bucket {
         })
     }
 
-    /// Learns the store's time from a refusal, if the clocks differ so much that this may be its reason.
-    fn corrects_clock(&self, refusal: &Refusal) -> bool {
+    /// Learns the store's time from the refusal of a request that was signed for a clock `ahead` of ours, if that differs so
+    /// much that this may be its reason. Another request may have learned it meanwhile; this one is made again all the same.
+    fn corrects_clock(&self, refusal: &Refusal, ahead: i64) -> bool {
         let Some(date) = refusal.date.filter(|_| refusal.status == 403 || refusal.code == "RequestTimeTooSkewed")
         else {
             return false;
         };
         let signed = |moment: Timestamp| i64::try_from(moment.as_millis()).unwrap_or(i64::MAX);
-        let off = signed(date).saturating_sub(signed(self.now()));
+        let off = signed(date).saturating_sub(signed(self.moment(ahead)));
         if off.abs() < SKEW_MIN_MILLIS {
             return false;
         }

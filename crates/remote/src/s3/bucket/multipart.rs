@@ -90,6 +90,11 @@ impl MultipartPlan {
         self.size
     }
 
+    /// The bytes of each part but the last.
+    pub fn part_size(&self) -> u64 {
+        self.part_size
+    }
+
     /// How many parts there are.
     pub fn parts(&self) -> u32 {
         u32::try_from(self.size.div_ceil(self.part_size)).expect("a plan has at most 10,000 parts")

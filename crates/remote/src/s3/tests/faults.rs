@@ -215,6 +215,17 @@ async fn a_clock_that_is_wrong_is_corrected_by_the_stores() {
 }
 
 #[tokio::test]
+async fn requests_that_were_signed_before_the_clock_was_corrected_are_made_again() {
+    let (store, _, clock) = fake().await;
+    let ours: Arc<dyn Clock> = Arc::new(FakeClock::at(clock.now().plus(Duration::from_secs(86400))));
+    let bucket = bucket_with(&config(BUCKET, store.url()), CredentialSource::Static(keys()), &ours, quick());
+    store.put("below/here/a", "x");
+    // All are signed before the first answer comes.
+    let found = futures_util::future::join_all((0..20).map(|_| bucket.head("a"))).await;
+    assert!(found.into_iter().all(|found| found.unwrap().is_some()));
+}
+
+#[tokio::test]
 async fn a_refusal_that_is_not_the_clocks_is_not_taken_for_it() {
     let (store, bucket, clock) = fake().await;
     clock.advance(Duration::from_secs(10));
