@@ -84,6 +84,12 @@ pub enum Command {
     Gc(Gc),
     /// Check a data directory while no server uses it, or rebuild its index.
     Fsck(Fsck),
+    /// Look after a server's surroundings.
+    Server {
+        /// What to do.
+        #[command(subcommand)]
+        command: ServerCommand,
+    },
     /// Look for what would keep the cache from working here.
     Doctor,
     /// Print a script that completes commands in a shell.
@@ -123,6 +129,30 @@ pub struct Serve {
     /// The configuration file [default: $XDG_CONFIG_HOME/larder/larder.toml, if there is one].
     #[arg(long, env = "LARDER_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// What to do about a server's surroundings.
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// Prove that the configured bucket gives every right and feature that Larder needs, and name what is missing.
+    ///
+    /// Sends some 16 MiB to objects below check/ and removes them. Credentials are looked for as Amazon's tools do.
+    CheckBucket(CheckBucket),
+}
+
+/// Prove that the bucket can be used.
+#[derive(Debug, Args)]
+pub struct CheckBucket {
+    /// The configuration file [default: as for serve].
+    #[arg(long, env = "LARDER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl CheckBucket {
+    /// The options with which a server reads the same configuration.
+    pub fn as_serve(&self) -> Serve {
+        Serve { listen: None, data: None, quota: None, config: self.config.clone() }
+    }
 }
 
 /// Save files under a key.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod auto;
+mod check_bucket;
 mod docs;
 mod doctor;
 mod entries;
@@ -21,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use larder_base::{Error, ErrorKind, Result};
 use serde_json::json;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ServerCommand};
 use crate::context::{Context, explain};
 use crate::exit::Exit;
 use crate::report::{Outcome, Report};
@@ -35,6 +36,9 @@ pub fn run(cli: Cli, environment: BTreeMap<String, String>) -> Exit {
         // A server that cannot run, and a check that cannot check, say so whatever the flags.
         Command::Serve(options) => return always(serve::run(&options, &environment)),
         Command::Fsck(options) => return always(fsck::run(&options, json, &environment)),
+        Command::Server { command: ServerCommand::CheckBucket(options) } => {
+            return always(check_bucket::run(&options, json, &environment));
+        }
         Command::Completions { shell } => return always(docs::completions(shell)),
         Command::Man { directory } => return always(docs::man(&directory)),
         Command::GenerateDocs { directory } => return always(docs::generate(&directory)),
@@ -85,6 +89,7 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
         Command::Helper(arguments) => helper::run(context, arguments),
         Command::Serve(_)
         | Command::Fsck(_)
+        | Command::Server { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::GenerateDocs { .. } => {

@@ -1,5 +1,6 @@
 //! The server's configuration: defaults, a file, the environment and the command line, in that order.
 
+mod bucket;
 mod credentials;
 mod layers;
 mod settings;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use larder_base::{Error, Result};
 use serde::Deserialize;
 
+pub use bucket::BucketSection;
 pub use credentials::CredentialSection;
 pub use layers::{Layers, misspelt};
 pub use settings::{SETTINGS, Setting};
@@ -29,6 +31,8 @@ pub struct Config {
     pub quota: Option<ByteSize>,
     /// How the store keeps things.
     pub store: StoreSection,
+    /// The object store.
+    pub bucket: BucketSection,
     /// What is logged.
     pub log: LogSection,
     /// Who may do what; without any, everyone on this machine may do everything.

@@ -10,7 +10,7 @@ pub enum Exit {
     Fault = 1,
     /// The command line was wrong.
     Usage = 2,
-    /// `verify`, `fsck` or `doctor` found something wrong.
+    /// `verify`, `fsck`, `doctor` or `check-bucket` found something wrong.
     Found = 3,
 }
 
@@ -20,7 +20,7 @@ impl Exit {
         (Self::Success, "done, or a miss, or a fault without --strict: a cache never fails a build"),
         (Self::Fault, "a fault with --strict (a miss is none), or the server could not run"),
         (Self::Usage, "the command line was wrong"),
-        (Self::Found, "verify, fsck or doctor found something wrong"),
+        (Self::Found, "verify, fsck, doctor or check-bucket found something wrong"),
     ];
 
     /// The table as lines of help.

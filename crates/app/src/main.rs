@@ -5,6 +5,7 @@
 
 #![expect(unreachable_pub, reason = "a binary has no outside; `pub` says what a module gives to the others")]
 
+mod bucket;
 mod cli;
 mod clock;
 mod commands;

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use larder_base::{BlobStream, BoxFuture, Error, ErrorKind, Result};
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use body::Payload;
 use body::{Progress, Sending};
 pub(crate) use pause::Pauses;
 
@@ -147,26 +148,45 @@ impl HttpClient {
     }
 
     async fn once(&self, call: &Call) -> Result<Response<Incoming>> {
-        let progress = Progress::now();
-        let mut request = Request::new(Sending::new(call.body.clone(), progress.clone()));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = call
+        let url = call
             .url
             .parse()
             .map_err(|error| Error::invalid("send request", "the URL is malformed").with_source(error))?;
+        let mut request = Request::new(Payload::Whole(call.body.clone()));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = url;
         *request.headers_mut() = call.headers.clone();
+        self.send(request, call.wait).await
+    }
+
+    /// Sends a request once, for a caller that repeats by rules of its own. Its answer's body stalls for no longer than the
+    /// policy allows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when no answer came; what the source of the body failed with.
+    pub(crate) async fn send_once(&self, request: Request<Payload>, wait: Duration) -> Result<Response<BlobStream>> {
+        let idle = self.inner.policy.idle;
+        Ok(self.send(request, wait).await?.map(|body| body::receiving(body, idle)))
+    }
+
+    async fn send(&self, request: Request<Payload>, wait: Duration) -> Result<Response<Incoming>> {
+        let progress = Progress::now();
+        let request = request.map(|payload| Sending::new(&payload, progress.clone()));
         let origin = origin_of(request.uri());
         let response = match request.uri().scheme_str() {
             Some("https") => self.secure()?.request(request),
             _ => self.inner.plain.request(request),
         };
         tokio::pin!(response);
-        let idle = self.inner.policy.idle + call.wait;
+        let idle = self.inner.policy.idle + wait;
         loop {
             let deadline = progress.last() + idle;
             match timeout_at(deadline, &mut response).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => {
+                    if let Some(failure) = progress.failure() {
+                        return Err(failure);
+                    }
                     let what = if error.is_connect() { "cannot be reached" } else { "broke the connection" };
                     let message = format!("the server at {origin} {what}: {}", innermost(&error));
                     return Err(Error::new(ErrorKind::Unavailable, "send request", message).with_source(error));

@@ -5,6 +5,7 @@
 
 pub mod ci;
 mod http;
+pub mod s3;
 mod server;
 #[cfg(test)]
 mod testing;

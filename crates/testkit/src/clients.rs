@@ -6,6 +6,7 @@
 
 pub mod bazel;
 pub mod ccache;
+pub mod moto;
 mod run;
 
 use std::env;

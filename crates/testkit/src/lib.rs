@@ -9,6 +9,7 @@ pub mod clock;
 pub mod content;
 pub mod faulty;
 pub mod memory;
+pub mod s3;
 pub mod segment;
 pub mod stream;
 pub mod suite;

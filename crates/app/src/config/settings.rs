@@ -59,6 +59,27 @@ pub const SETTINGS: &[Setting] = &[
         about: "The zstd level of what is stored, -7 to 19. Higher is smaller and slower.",
     },
     Setting {
+        key: "bucket.url",
+        default: "\"\"",
+        about: "An object store's bucket, such as \"s3://NAME/PREFIX\"; see [bucket.md](../bucket.md). None when empty.",
+    },
+    Setting {
+        key: "bucket.endpoint",
+        default: "\"\"",
+        about: "The object store, such as \"https://minio.example:9000\". When empty: Amazon's in the region.",
+    },
+    Setting {
+        key: "bucket.region",
+        default: "\"\"",
+        about: "The region that requests are signed for. When empty: AWS_REGION, else the profile's.",
+    },
+    Setting {
+        key: "bucket.path_style",
+        default: "\"auto\"",
+        about: "Whether the bucket's name stands in the path (true) or in the host (false). \"auto\": in the path where an \
+                endpoint is set.",
+    },
+    Setting {
         key: "log.level",
         default: "\"info\"",
         about: "What is logged: error, warn, info, debug or trace, or a filter such as \"larder_store=debug,info\".",

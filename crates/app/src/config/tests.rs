@@ -106,3 +106,20 @@ fn every_setting_in_the_table_is_a_key_and_its_default_is_the_default() {
         assert_eq!(format!("{config:?}"), format!("{plain:?}"), "{}", setting.key);
     }
 }
+
+#[test]
+fn a_bucket_is_a_section_with_variables_of_the_same_names() {
+    let config = from_file("[bucket]\nurl = 's3://cache/p'\npath_style = true").unwrap();
+    assert_eq!((config.bucket.url.as_str(), config.bucket.path_style.chosen()), ("s3://cache/p", Some(true)));
+    let mut layers = Layers::new();
+    let given =
+        [("LARDER_BUCKET_URL", "s3://cache"), ("LARDER_BUCKET_REGION", "1"), ("LARDER_BUCKET_PATH_STYLE", "false")];
+    layers.environment(&variables(&given), &[]);
+    let config = layers.config().unwrap();
+    assert_eq!((config.bucket.region.as_str(), config.bucket.path_style.chosen()), ("1", Some(false)));
+    assert_eq!(Layers::new().config().unwrap().bucket.path_style.chosen(), None);
+    let message = from_file("[bucket]\npath_style = 'sometimes'").unwrap_err();
+    assert!(message.contains("\"sometimes\" is not true, false"), "{message}");
+    let message = from_file("[bucket]\nendpiont = 'x'").unwrap_err();
+    assert!(message.contains("did you mean `endpoint`?"), "{message}");
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
+mod bucket;
 mod crash;
 mod http;
 mod recipes;

@@ -1,8 +1,7 @@
 //! Bodies: sent so that progress can be watched, received so that a stall ends.
 
-use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,56 +15,128 @@ use tokio::time::{Instant, timeout};
 /// Bytes that are handed to the connection at once; what is handed over counts as progress.
 const PIECE_LEN: usize = 256 * 1024;
 
-/// When something last moved.
+/// When something last moved, and what went wrong at our end.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<Instant>>);
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+struct State {
+    last: Instant,
+    failure: Option<Error>,
+}
 
 impl Progress {
     pub(super) fn now() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(State { last: Instant::now(), failure: None })))
     }
 
     pub(super) fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state().last
+    }
+
+    /// Why the source of the body failed, if it did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.state().failure.take()
     }
 
     fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.state().last = Instant::now();
+    }
+
+    fn fail(&self, error: Error) {
+        self.state().failure = Some(error);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a request carries. It can be made anew for each try.
+#[derive(Clone)]
+pub(crate) enum Payload {
+    /// Bytes that are here.
+    Whole(Bytes),
+    /// Bytes that are read while they are sent: `length` of them, from a stream that can be opened again.
+    Read { length: u64, open: Arc<dyn Fn() -> BlobStream + Send + Sync> },
+}
+
+impl Payload {
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Read { length, .. } => *length,
+        }
     }
 }
 
 /// The body of a request, with its length announced.
 pub(super) struct Sending {
-    rest: Bytes,
+    source: Source,
+    rest: u64,
     progress: Progress,
 }
 
+enum Source {
+    Bytes(Bytes),
+    Stream(BlobStream),
+}
+
 impl Sending {
-    pub(super) fn new(body: Bytes, progress: Progress) -> Self {
-        Self { rest: body, progress }
+    pub(super) fn new(payload: &Payload, progress: Progress) -> Self {
+        let source = match payload {
+            Payload::Whole(bytes) => Source::Bytes(bytes.clone()),
+            Payload::Read { open, .. } => Source::Stream(open()),
+        };
+        Self { source, rest: payload.length(), progress }
+    }
+
+    /// A piece that the source gave, checked against what was announced.
+    fn piece(&mut self, piece: Option<larder_base::Result<Bytes>>) -> Option<larder_base::Result<Bytes>> {
+        let short = |what: &str| Error::invalid("send body", format!("the source has {what} bytes than it announced"));
+        let checked = match piece {
+            None if self.rest == 0 => return None,
+            None => Err(short("fewer")),
+            Some(Ok(piece)) if piece.len() as u64 > self.rest => Err(short("more")),
+            Some(piece) => piece,
+        };
+        match &checked {
+            Ok(piece) => self.rest -= piece.len() as u64,
+            // The connection reports only that a body failed; why is kept where the sender looks.
+            Err(error) => self.progress.fail(Error::new(error.kind(), error.operation(), error.message())),
+        }
+        Some(checked)
     }
 }
 
 impl Body for Sending {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         self.progress.note();
-        let length = self.rest.len().min(PIECE_LEN);
-        let piece = self.rest.split_to(length);
-        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+        let piece = match &mut self.source {
+            Source::Bytes(bytes) => {
+                let length = bytes.len().min(PIECE_LEN);
+                let piece = bytes.split_to(length);
+                (!piece.is_empty()).then_some(Ok(piece))
+            }
+            Source::Stream(stream) => match stream.as_mut().poll_next(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(piece) => piece,
+            },
+        };
+        Poll::Ready(self.piece(piece).map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.rest == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.rest)
     }
 }
 

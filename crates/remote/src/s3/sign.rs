@@ -1,0 +1,109 @@
+//! Requests about a bucket, and their signatures.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use larder_base::{Error, Result, Timestamp};
+
+use super::config::Place;
+use super::credentials::Credentials;
+use crate::http::Payload;
+
+/// The longest that a signature may be good for: the limit of the protocol.
+pub(super) const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A request before it is signed.
+#[derive(Clone)]
+pub(super) struct Request<'a> {
+    /// A verb phrase, for errors.
+    pub(super) operation: &'static str,
+    pub(super) method: Method,
+    /// Without the prefix; `None` for the bucket itself.
+    pub(super) key: Option<&'a str>,
+    pub(super) query: Vec<(&'static str, Cow<'a, str>)>,
+    /// Headers whose values are signed too. Lower-case names.
+    pub(super) signed: Vec<(&'static str, String)>,
+    /// Headers that are not.
+    pub(super) plain: Vec<(&'static str, String)>,
+    pub(super) body: Payload,
+    /// How long, beyond the usual, the store may be silent.
+    pub(super) wait: Duration,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(operation: &'static str, method: Method, key: Option<&'a str>) -> Self {
+        let body = Payload::Whole(bytes::Bytes::new());
+        let (query, signed, plain) = (Vec::new(), Vec::new(), Vec::new());
+        Self { operation, method, key, query, signed, plain, body, wait: Duration::ZERO }
+    }
+
+    pub(super) fn query(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn sign(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.signed.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn body(mut self, body: Payload) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// The URL that carries the right to make this request from `now` on for `lifetime`.
+    pub(super) fn url(&self, place: &Place, credentials: &Credentials, now: Timestamp, lifetime: Duration) -> String {
+        let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        query.sort_unstable();
+        let mut headers: Vec<(&str, &str)> = self.signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.sort_unstable();
+        let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+        let signed = rusty_s3::signing::sign(
+            &now,
+            method(&self.method),
+            place.url(self.key),
+            &credentials.access_key_id,
+            &credentials.secret_access_key,
+            credentials.session_token.as_deref(),
+            place.region(),
+            lifetime.min(LIFETIME_MAX).as_secs().max(1),
+            query.into_iter(),
+            headers.into_iter(),
+        );
+        signed.into()
+    }
+
+    /// The request, ready to be sent to a signed URL.
+    pub(super) fn message(&self, url: &str) -> Result<http::Request<Payload>> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.signed.iter().chain(&self.plain) {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| Error::invalid(self.operation, format!("no good value for the header {name}")))?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        let mut message = http::Request::new(self.body.clone());
+        *message.method_mut() = self.method.clone();
+        *message.headers_mut() = headers;
+        *message.uri_mut() =
+            url.parse().map_err(|error| Error::invalid(self.operation, "the URL is malformed").with_source(error))?;
+        Ok(message)
+    }
+}
+
+fn method(method: &Method) -> rusty_s3::Method {
+    match *method {
+        Method::GET => rusty_s3::Method::Get,
+        Method::HEAD => rusty_s3::Method::Head,
+        Method::PUT => rusty_s3::Method::Put,
+        Method::POST => rusty_s3::Method::Post,
+        Method::DELETE => rusty_s3::Method::Delete,
+        _ => unreachable!("a bucket knows no other method"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

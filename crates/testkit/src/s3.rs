@@ -1,0 +1,129 @@
+//! An object store on a real socket that keeps the rules which real ones keep, and breaks what it is told to break.
+//!
+//! Every request must be signed, by a query string, for the bucket's one pair of keys; the signature is computed anew from
+//! the protocol's description, and expiry is judged by the clock that the test holds. Parts follow the strictest of the real
+//! stores: 5 MiB at least, all of one size but the last, tags as they were told.
+
+mod document;
+mod fault;
+mod operation;
+mod server;
+mod signature;
+mod state;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_base::Clock;
+use parking_lot::Mutex;
+
+pub use fault::Fault;
+pub use operation::Operation;
+
+use fault::Faults;
+use state::State;
+
+/// The one bucket.
+pub const BUCKET: &str = "cache";
+/// The region that signatures must be for.
+pub const REGION: &str = "eu-test-1";
+/// The public half of the one pair of keys.
+pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
+/// The secret half of it.
+pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// The store. It ends with the runtime that it was started on.
+#[derive(Clone)]
+pub struct FakeS3 {
+    url: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    faults: Mutex<Faults>,
+    seen: Mutex<Vec<Operation>>,
+    session: Mutex<Option<String>>,
+}
+
+impl FakeS3 {
+    /// A store with an empty bucket.
+    ///
+    /// # Panics
+    /// When this machine has no free port.
+    pub async fn start(clock: Arc<dyn Clock>) -> Self {
+        let shared = Arc::new(Shared {
+            clock,
+            state: Mutex::default(),
+            faults: Mutex::default(),
+            seen: Mutex::default(),
+            session: Mutex::default(),
+        });
+        let url = server::start(Arc::clone(&shared)).await;
+        Self { url, shared }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Breaks the next `times` requests of a kind.
+    pub fn inject(&self, operation: Operation, fault: Fault, times: usize) {
+        self.shared.faults.lock().add(operation, fault, times);
+    }
+
+    /// Denies requests of these kinds from now on.
+    pub fn deny(&self, operations: &[Operation]) {
+        self.shared.faults.lock().denied.extend(operations);
+    }
+
+    /// Does not know requests of these kinds from now on.
+    pub fn lack(&self, operations: &[Operation]) {
+        self.shared.faults.lock().lacked.extend(operations);
+    }
+
+    /// Accepts only this session token from now on, and calls any other one expired; `None` for keys without a session.
+    pub fn use_session(&self, token: Option<&str>) {
+        *self.shared.session.lock() = token.map(str::to_owned);
+    }
+
+    /// Ends pages of listings after so many.
+    pub fn limit_pages(&self, length: usize) {
+        self.shared.state.lock().page = length;
+    }
+
+    /// Loses an object, as a lifecycle rule or a person does.
+    pub fn forget(&self, key: &str) {
+        self.shared.state.lock().objects.remove(key);
+    }
+
+    /// The bytes of an object, by its whole name.
+    pub fn object(&self, key: &str) -> Option<Bytes> {
+        self.shared.state.lock().objects.get(key).map(|object| object.body.clone())
+    }
+
+    /// Puts an object past the protocol.
+    pub fn put(&self, key: &str, body: impl Into<Bytes>) {
+        let now = self.shared.clock.now();
+        self.shared.state.lock().put(key, body.into(), now);
+    }
+
+    /// How many objects there are, and how many unfinished uploads.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.shared.state.lock();
+        (state.objects.len(), state.uploads.len())
+    }
+
+    /// The kinds of requests that came, in order, broken ones included.
+    pub fn seen(&self) -> Vec<Operation> {
+        self.shared.seen.lock().clone()
+    }
+}
+
+impl std::fmt::Debug for FakeS3 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeS3").field("url", &self.url).finish_non_exhaustive()
+    }
+}
