@@ -36,11 +36,6 @@ use clap::Parser;
 use crate::cli::Cli;
 use crate::context::Context;
 
-/// A request makes and drops some dozens of small things on whichever thread it is; the system's allocator takes a tenth
-/// of the server's time for that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
