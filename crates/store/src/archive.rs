@@ -253,7 +253,10 @@ impl Archive {
                 Ok(answer) => answer.filter(|bytes| !bytes.is_empty()),
                 Err(error) => {
                     tracing::debug!(%error, object = %name, "the bucket did not answer");
-                    self.reach.failed(self.clock.now());
+                    if error.kind() == ErrorKind::Unavailable {
+                        // Another failure comes soon, and may be of this object alone.
+                        self.reach.failed(self.clock.now());
+                    }
                     return Err(io::Error::new(io::ErrorKind::HostUnreachable, error));
                 }
             };

@@ -95,8 +95,19 @@ impl SegmentFiles {
                 return Ok(Arc::clone(file));
             }
         }
-        let file = if self.stub(id).is_some() { self.open_stub(id)? } else { self.disk.open(&segment_path(id))? };
+        let is_stub = self.stub(id).is_some();
+        let file = match if is_stub { self.open_stub(id) } else { self.disk.open(&segment_path(id)) } {
+            // It has left the disk in this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_stub && self.stub(id).is_some() => {
+                self.open_stub(id)?
+            }
+            file => file?,
+        };
         self.keep(id, Arc::clone(&file));
+        if self.stub(id).is_some() != is_stub {
+            // What is kept may be a file without a name, whose bytes stay on the disk as long as it is open.
+            self.forget(id);
+        }
         Ok(file)
     }
 

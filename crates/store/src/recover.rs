@@ -227,7 +227,7 @@ impl Replay<'_> {
             ids.iter().for_each(|id| self.mark(*id, now, false));
             self.rows.mark(&ids, now, false)?;
         }
-        self.claim_restored()?;
+        self.believe_stubs()?;
         self.doom_lost_objects()?;
         match resumed {
             Some(log) => Ok(log),

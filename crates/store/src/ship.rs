@@ -22,6 +22,9 @@ use crate::scan::read_trailer;
 use crate::store::Store;
 use crate::stub;
 
+/// Segments whose chunks leave the disk at once, for which a writer may wait.
+const OFFLOADS_AT_ONCE: u64 = 8;
+
 /// A segment that was shipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shipped {
@@ -141,7 +144,8 @@ impl Store {
         Ok(Some(length - stub_len))
     }
 
-    /// Offloads shipped segments, those that were used longest ago first, until it is enough; returns how many.
+    /// Offloads shipped segments, those that were used longest ago first, until it is enough or
+    /// many; returns how many.
     pub(crate) fn offload_until(&self, enough: impl Fn(u64) -> bool) -> Result<u64> {
         let core = self.core();
         let Some(archive) = &core.archive else { return Ok(0) };
@@ -153,7 +157,7 @@ impl Store {
         by_use.sort_unstable();
         let mut offloaded = 0;
         for (_, id) in by_use {
-            if enough(core.usage.used()) {
+            if enough(core.usage.used()) || offloaded >= OFFLOADS_AT_ONCE {
                 break;
             }
             match self.offload(id) {

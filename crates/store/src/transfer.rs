@@ -246,7 +246,7 @@ impl Store {
         let Some(row) = Rows::new(core).segment(id)? else { return Ok(None) };
         let Some(file) = core.segment_file(id)? else { return Ok(None) };
         let (at, length) = range.within(row.length);
-        Ok(Some(SegmentReader { file, at, end: at + length, path: segment_path(id) }))
+        Ok(Some(SegmentReader { core: Arc::clone(core), segment: id, file, at, end: at + length }))
     }
 }
 
@@ -328,10 +328,11 @@ fn join(
 
 /// Bytes of a segment, piece by piece. The file stays readable while this lives, even if the segment is evicted.
 pub struct SegmentReader {
+    core: Arc<Core>,
+    segment: u32,
     file: Arc<dyn DiskFile>,
     at: u64,
     end: u64,
-    path: String,
 }
 
 impl Iterator for SegmentReader {
@@ -342,7 +343,14 @@ impl Iterator for SegmentReader {
             return None;
         }
         let mut piece = vec![0; (self.end - self.at).min(PIECE) as usize];
-        let read = crate::disk::read_exact_at(&*self.file, &mut piece, self.at).at("read segment", &self.path);
+        let read = match crate::disk::read_exact_at(&*self.file, &mut piece, self.at) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.core.object_vanished(self.segment);
+                let message = format!("segment {}: its object is gone from the bucket", self.segment);
+                Err(Error::new(ErrorKind::Corrupt, "read segment", message))
+            }
+            read => read.at("read segment", &self.core.files.path(self.segment)),
+        };
         self.at = if read.is_ok() { self.at + piece.len() as u64 } else { self.end };
         Some(read.map(|()| piece.into()))
     }

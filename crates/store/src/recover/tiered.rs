@@ -7,7 +7,7 @@ use larder_base::{Error, ErrorKind, Result};
 
 use super::Replay;
 use crate::archive::{Archive, ObjectFile};
-use crate::body::{Origin, Shipment};
+use crate::body::Shipment;
 use crate::codec::Reader;
 use crate::disk::{DiskFile, OnDisk};
 use crate::files::{SEGMENTS, segment_of, stub_of, stub_path};
@@ -109,13 +109,18 @@ impl Replay<'_> {
         }
     }
 
-    /// Takes over the objects of stubs of which the log does not tell any more: what told of them was lost.
-    pub(super) fn claim_restored(&mut self) -> Result<()> {
-        let Some(archive) = self.core.archive.clone() else { return Ok(()) };
+    /// A stub is made only of a segment whose object is there. The record that says so may not have reached the disk (under
+    /// [`crate::Durability::Relaxed`]), or was lost with the segment that it was in.
+    pub(super) fn believe_stubs(&mut self) -> Result<()> {
         for (id, length) in self.files.clone() {
-            let is_lone = self.core.files.stub(id).is_some() && self.rows.object(id)?.is_none();
-            let is_log = self.rows.segment(id)?.is_some_and(|row| row.origin == Origin::Log);
-            if is_lone && is_log {
+            if self.core.files.stub(id).is_none() || !self.core.heat.exists(id) {
+                continue;
+            }
+            let object = self.rows.object(id)?;
+            if object.as_ref().is_some_and(|row| row.state == ObjectState::Stored) {
+                continue;
+            }
+            if let Some(archive) = self.core.archive.clone() {
                 self.ship(&Shipment { segment: id, made: true, length, object: archive.segment_name(id) });
             }
         }

@@ -70,7 +70,7 @@ fn ship_all(store: &Store) -> u64 {
 }
 
 fn offload_all(store: &Store) -> u64 {
-    store.offload_until(|_| false).unwrap()
+    std::iter::from_fn(|| Some(store.offload_until(|_| false).unwrap()).filter(|count| *count > 0)).sum()
 }
 
 /// Contents that fill some segments, put with an entry each.
@@ -341,6 +341,79 @@ fn a_store_with_a_bucket_is_opened_with_that_one_only() {
     let other = BucketOptions { place: "elsewhere".into(), ..tier.options().bucket.unwrap() };
     assert_eq!(open(Some(other)).unwrap_err().kind(), ErrorKind::Invalid);
     open(tier.options().bucket).unwrap();
+}
+
+#[test]
+fn what_left_the_disk_is_there_after_a_power_cut_although_nobody_waited_for_a_sync() {
+    for seed in 0..20 {
+        let mut tier = Tier::new();
+        let relaxed = Options { durability: crate::Durability::Relaxed, ..tier.options() };
+        let store = tier.open_with(relaxed.clone());
+        let contents = fill(&store, 1, 30);
+        ship_all(&store);
+        offload_all(&store);
+        let mut dice = Dice(seed);
+        let cut = tier.disk.after_power_cut(&mut || dice.roll(2) == 0);
+        drop(store);
+        tier.disk = cut;
+        for round in 0..2 {
+            let store = tier.open_with(relaxed.clone());
+            let left = contents.iter().filter(|content| get(&store, "a", &ContentHash::of(content)).is_some()).count();
+            assert!(left > 20, "seed {seed}, round {round}: {left} of 30 are there");
+            assert_eq!(store.status().unwrap().bucket.unwrap().vanished, 0);
+            ship_all(&store);
+            while !store.sweep_objects(Duration::ZERO).unwrap().wrapped {}
+            let again = contents.iter().filter(|content| get(&store, "a", &ContentHash::of(content)).is_some()).count();
+            assert_eq!(again, left, "seed {seed}: a sweep took what is used");
+            drop(store);
+            tier.remove_index();
+        }
+    }
+}
+
+#[test]
+fn a_segment_may_leave_the_disk_at_any_moment_of_a_read() {
+    let tier = Tier::new();
+    let store = tier.open();
+    let contents = fill(&store, 1, 60);
+    let hashes: Vec<ContentHash> = contents.iter().map(|content| ContentHash::of(content)).collect();
+    ship_all(&store);
+    let (store, contents, hashes) = (&store, &contents, &hashes);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..3)
+            .map(|seed| {
+                scope.spawn(move || {
+                    let mut dice = Dice(seed);
+                    for _ in 0..3000 {
+                        let n = dice.roll(60) as usize;
+                        assert!(get(store, "a", &hashes[n]).unwrap() == contents[n]);
+                        let at = store.locate(&ns("a"), &hashes[n..=n]).unwrap()[0];
+                        let range = ByteRange { offset: at.offset, length: Some(at.length) };
+                        let read = store.read_segment(at.segment, range).unwrap().expect("the segment is there");
+                        assert_eq!(read.map(|piece| piece.unwrap().len() as u64).sum::<u64>(), at.length);
+                    }
+                })
+            })
+            .collect();
+        while store.offload_until(|_| false).unwrap() > 0 {}
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_reader_of_a_segment_whose_object_vanishes_ends_in_an_error() {
+    let tier = Tier::new();
+    let store = tier.open();
+    let contents = fill(&store, 1, 30);
+    ship_all(&store);
+    offload_all(&store);
+    let name = store.object_of(1).unwrap().0;
+    let mut reader = store.read_segment(1, ByteRange::ALL).unwrap().unwrap();
+    tier.bucket.set(name.as_str(), None);
+    let error = reader.next().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(reader.next().is_none());
+    assert_eq!(store.missing(&ns("a"), &[ContentHash::of(&contents[0])]).unwrap().len(), 1);
 }
 
 #[test]
