@@ -335,6 +335,13 @@ pub struct SegmentReader {
     end: u64,
 }
 
+impl SegmentReader {
+    /// Whether the segment is in the bucket only.
+    pub(crate) fn waits_for_bucket(&self) -> bool {
+        self.core.files.stub(self.segment).is_some()
+    }
+}
+
 impl Iterator for SegmentReader {
     type Item = Result<Bytes>;
 

@@ -167,6 +167,29 @@ fn an_object_that_could_not_be_deleted_is_deleted_by_a_sweep_and_never_comes_bac
 }
 
 #[test]
+fn an_object_that_was_put_and_not_recorded_goes_with_its_segment() {
+    let mut tier = Tier::new();
+    let store = tier.open();
+    let contents = put_all(&store, 0..30);
+    let disk = tier.disk.clone();
+    tier.bucket.on_death(move || disk.cut());
+    tier.bucket.plan(1, Fault::DieAfter);
+    store.ship_next().unwrap_err();
+    drop(store);
+    tier.disk = tier.disk.after_kill();
+    tier.bucket.heal();
+    assert_eq!(tier.bucket.names().len(), 1);
+    let store = tier.open();
+    assert_eq!(store.object_of(1), None);
+    tier.clock.advance(LONG);
+    assert!(store.evict_segment(1, &mut crate::Evicted::default()).unwrap().is_some());
+    // However young it is.
+    assert_eq!(store.sweep_objects(AGE).unwrap().deleted, 1);
+    assert_eq!(tier.bucket.names(), [""; 0]);
+    assert!(!is_here(&store, &contents[0]) && is_here(&store, &contents[29]));
+}
+
+#[test]
 fn a_sweep_deletes_only_old_objects_of_this_store_that_nothing_speaks_of() {
     let tier = Tier::new();
     let store = tier.open();
