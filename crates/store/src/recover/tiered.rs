@@ -92,6 +92,10 @@ impl Replay<'_> {
             self.core.files.set_stub(id, Some(spans.stub_len()));
             found.insert(id);
             restored += 1;
+            if self.rows.object(id)?.is_none() {
+                // What the log says follows; if that is only that the segment was evicted, the object must be known.
+                self.ship(&Shipment { segment: id, made: false, length, object: name });
+            }
         }
         if restored > 0 {
             self.core.disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)?;

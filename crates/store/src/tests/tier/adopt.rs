@@ -194,3 +194,28 @@ fn a_part_that_is_given_up_leaves_the_bucket_and_an_adopted_one_does_not() {
     store.discard_object(&part(2), &given_up).unwrap();
     assert_eq!(tier.bucket.names(), [kept.as_str()]);
 }
+
+#[test]
+fn a_part_in_the_bucket_outlives_the_segment_that_tells_of_it() {
+    let tier = Tier::new();
+    let store = tier.open();
+    let contents = contents(1);
+    let bytes = upload_body(&contents);
+    let name = upload(&tier, &store, 1, &bytes);
+    store.adopt_object(&ns("a"), &part(1), &name, bytes.len() as u64).unwrap().unwrap();
+    fill(&store, 1, 30);
+    ship_all(&store);
+    tier.clock.advance(LONG);
+    assert!(get(&store, "a", &ContentHash::of(&contents[0])).is_some());
+    assert!(store.evict_segment(1, &mut crate::Evicted::default()).unwrap().is_some());
+    store.checkpoint().unwrap();
+    drop(store);
+    tier.disk.remove(&segment_path(1)).unwrap();
+    tier.remove_index();
+    let store = tier.open();
+    let adopted = store.locate(&ns("a"), &[ContentHash::of(&contents[5])]).unwrap()[0].segment;
+    assert_eq!(store.object_of(adopted), Some((name, bytes.len() as u64)));
+    for content in &contents {
+        assert!(get(&store, "a", &ContentHash::of(content)).unwrap() == *content);
+    }
+}
