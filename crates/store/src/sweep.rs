@@ -100,7 +100,7 @@ impl Store {
         if doomed.is_empty() {
             return Ok(());
         }
-        // From here on no opening reads of the eviction again and finds the object gone that it says is to be deleted.
+        // The log says so durably from here on, also where nobody waited for its sync.
         core.checkpoint(false)?;
         for segment in doomed {
             let Some(row) = archive.object(segment).filter(|row| row.state == ObjectState::Doomed) else { continue };

@@ -64,3 +64,23 @@ fn a_directory_of_version_1_opens_without_its_index() {
     std::fs::remove_dir_all(dir.join("index")).unwrap();
     check(&open(&dir));
 }
+
+#[test]
+fn a_directory_of_version_1_may_be_given_a_bucket() {
+    use std::sync::Arc;
+
+    use crate::bucket::faulty::FaultyBucket;
+    let (_keep, dir) = version(1);
+    let bucket = FaultyBucket::default();
+    let attached = crate::BucketOptions::new(Arc::new(bucket.clone()), "memory", 1 << 30, [7; 16]);
+    let options = crate::Options { bucket: Some(attached), ..options(&dir) };
+    let store = Store::open(options.clone(), HandClock::new()).unwrap();
+    while store.ship_next().unwrap().is_some() {}
+    while store.offload_until(|_| false).unwrap() > 0 {}
+    assert_eq!(bucket.names().len(), 1, "the adopted segment; the log has only its end");
+    store.close().unwrap();
+    drop(store);
+    assert!(std::fs::read_to_string(dir.join("format")).unwrap().starts_with("larder store 2\n"));
+    std::fs::remove_dir_all(dir.join("index")).unwrap();
+    check(&Store::open(options, HandClock::new()).unwrap());
+}
