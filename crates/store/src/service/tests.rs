@@ -217,7 +217,7 @@ async fn a_bucket_that_does_not_answer_keeps_nobody_from_what_is_on_the_disk() {
     let near_hash = put(&near).await;
     // Nobody gets an answer until the other blob was read, with the one thread there is for the disk.
     let (answer, wait) = crossbeam_channel::bounded::<()>(0);
-    bucket.on_call(move || drop(wait.recv()));
+    bucket.on_call(move || assert!(wait.recv().is_err(), "nothing is sent, the other end goes"));
     let get = async |hash| {
         let blob = Blobs::get(&service, &ns("a"), hash, ByteRange::ALL).await.unwrap().unwrap();
         collect(blob.body, usize::MAX).await.unwrap()
