@@ -23,7 +23,8 @@ pub const COMPRESS_MIN_LEN: usize = 256;
 pub const DEFAULT_LEVEL: i32 = 1;
 
 const RECORD_MAGIC: [u8; 4] = *b"LREC";
-const RECORD_VERSION: u8 = 1;
+/// The newest version of the record format that is known.
+const RECORD_VERSION_MAX: u8 = 2;
 
 /// What a record is. The numbers are on disk; never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +50,10 @@ pub enum RecordKind {
     Eviction = 9,
     /// Segments of which something was promised to stay readable.
     Touch = 10,
+    /// A copy of a segment in a bucket, intended or made.
+    Shipment = 11,
+    /// The table of a stub: what a disk keeps of a segment whose chunks are in a bucket only.
+    Stub = 12,
 }
 
 impl RecordKind {
@@ -65,6 +70,8 @@ impl RecordKind {
             8 => Self::Commit,
             9 => Self::Eviction,
             10 => Self::Touch,
+            11 => Self::Shipment,
+            12 => Self::Stub,
             _ => return None,
         })
     }
@@ -72,6 +79,11 @@ impl RecordKind {
     /// The number of this kind on disk.
     pub const fn code(self) -> u8 {
         self as u8
+    }
+
+    /// The version of the record format that this kind came with; no record is of a higher one than it needs.
+    const fn version(self) -> u8 {
+        if self.code() <= Self::Touch.code() { 1 } else { 2 }
     }
 }
 
@@ -159,7 +171,7 @@ impl RecordHeader {
     pub fn encode(&self) -> [u8; RECORD_HEADER_LEN] {
         let mut out = [0; RECORD_HEADER_LEN];
         out[..4].copy_from_slice(&RECORD_MAGIC);
-        out[4] = RECORD_VERSION;
+        out[4] = self.kind.version();
         out[5] = self.kind.code();
         out[6] = self.codec.code();
         out[7] = self.hash.function().code();
@@ -183,14 +195,18 @@ impl RecordHeader {
         if xxh3_64(&bytes[..56]) != u64_at(bytes, 56) {
             return Err(BadRecord::Header);
         }
-        if bytes[4] != RECORD_VERSION {
+        if bytes[4] == 0 || bytes[4] > RECORD_VERSION_MAX {
             return Err(BadRecord::Version(bytes[4]));
+        }
+        let kind = RecordKind::from_code(bytes[5]).ok_or(BadRecord::Field("kind"))?;
+        if bytes[4] < kind.version() {
+            return Err(BadRecord::Field("version of this kind"));
         }
         let mut hash = [0; 32];
         hash.copy_from_slice(&bytes[16..48]);
         let function = HashFunction::from_code(bytes[7]).ok_or(BadRecord::Field("hash function"))?;
         let header = Self {
-            kind: RecordKind::from_code(bytes[5]).ok_or(BadRecord::Field("kind"))?,
+            kind,
             codec: Codec::from_code(bytes[6]).ok_or(BadRecord::Field("codec"))?,
             stored_len: u32_at(bytes, 8),
             raw_len: u32_at(bytes, 12),

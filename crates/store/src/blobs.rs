@@ -400,6 +400,15 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Whether the record of a blob is in the bucket only.
+    pub(crate) fn is_remote(&self, hash: &ContentHash) -> bool {
+        let row = if self.files.stub_count() > 0 { Rows::new(self).blob(hash) } else { Ok(None) };
+        let place = row.ok().flatten().filter(|row| row.kind == RecordKind::Chunk).map(|row| row.place);
+        place.is_some_and(|place| self.files.stub(place.segment).is_some())
+    }
+}
+
 /// Keeps segments from being evicted while it lives.
 struct Lease {
     core: Arc<Core>,
@@ -457,6 +466,12 @@ impl BlobReader {
     /// The name of the blob, with the size of the whole of it.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether the next piece is in the bucket.
+    pub(crate) fn waits_for_bucket(&self) -> bool {
+        let next = self.chunks.front().filter(|_| self.ready.is_none());
+        next.is_some_and(|wanted| self.core.is_remote(&wanted.hash))
     }
 
     /// Whether nothing more follows.

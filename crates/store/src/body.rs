@@ -11,6 +11,10 @@ use larder_base::{
 
 use crate::codec::{Reader, Writer};
 
+mod shipment;
+
+pub(crate) use shipment::Shipment;
+
 /// The chunks of a blob larger than one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recipe {

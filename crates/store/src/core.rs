@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use larder_base::{Clock, ContentHash, Error, ErrorKind, Result, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
+use crate::archive::Archive;
 use crate::body::Recipe;
 use crate::committer::Queue;
 use crate::disk::{Disk, DiskFile};
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) index: SharedIndex,
     pub(crate) heat: Heat,
     pub(crate) files: SegmentFiles,
+    /// The bucket, if the store has one.
+    pub(crate) archive: Option<Arc<Archive>>,
     pub(crate) queue: Queue,
     pub(crate) pool: Pool,
     pub(crate) usage: Usage,
@@ -98,6 +101,7 @@ pub(crate) struct Health {
     pub(crate) quarantined: AtomicU64,
     pub(crate) evicted_segments: AtomicU64,
     pub(crate) evicted_blobs: AtomicU64,
+    pub(crate) offloaded_segments: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) syncs: AtomicU64,
 }

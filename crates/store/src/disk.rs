@@ -57,6 +57,10 @@ pub(crate) fn disk_error(operation: &'static str, path: &str, error: io::Error) 
                 .with_hint("free space on the disk, or lower the store's quota")
                 .with_source(error)
         }
+        io::ErrorKind::HostUnreachable => {
+            let message = format!("{path}: what is wanted of it is in the bucket, which cannot be reached");
+            Error::new(ErrorKind::Unavailable, operation, message).with_source(error)
+        }
         _ => Error::new(ErrorKind::Failed, operation, path)
             .with_hint("look at the disk: the store takes no writes until it is opened again")
             .with_source(error),

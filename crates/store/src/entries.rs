@@ -366,7 +366,12 @@ fn put_in(group: &mut Group<'_>, put: PreparedPut) -> Result<PutOutcome> {
     group.due.append(&mut due);
     let inline = match (&value, stored) {
         (Some((value, _)), _) => Some(value.clone()).filter(|value| value.len() <= INLINE_MAX_BYTES),
-        (None, Some(row)) if row.size <= INLINE_MAX_BYTES as u64 && group.is_written(row.place) => {
+        // What is in the bucket is not waited for here, where all writers would wait.
+        (None, Some(row))
+            if row.size <= INLINE_MAX_BYTES as u64
+                && group.is_written(row.place)
+                && group.core.files.stub(row.place.segment).is_none() =>
+        {
             group.core.read_body(&blob.hash, &row)?
         }
         _ => None,

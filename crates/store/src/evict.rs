@@ -3,14 +3,20 @@
 //! What is in use (touched within the retention time) is written again at the end of the log before its segment goes;
 //! a segment that is leased, or whose records were promised to stay in place, is left alone. A segment is dropped only if
 //! that frees at least a quarter of it, so that full means full and not busy.
+//!
+//! With a bucket, the disk is freed by leaving the chunks of shipped segments to it, those used longest ago first, and
+//! segments that wait to be shipped wait. Segments are dropped when the bucket's own quota is reached, or when the disk is
+//! full of what cannot leave it.
 
 use std::sync::atomic::Ordering;
 
 use larder_base::{ErrorKind, Result};
 
 use crate::disk::OnDisk;
-use crate::files::{SEGMENTS, segment_path};
+use crate::files::SEGMENTS;
+use crate::row::ObjectState;
 use crate::store::Store;
+use crate::sweep::Swept;
 
 mod segment;
 
@@ -30,6 +36,8 @@ pub struct Evicted {
     pub kept: u64,
     /// Bytes of the segments dropped.
     pub bytes: u64,
+    /// Segments whose chunks were left to the bucket.
+    pub offloaded: u64,
 }
 
 impl Evicted {
@@ -40,6 +48,12 @@ impl Evicted {
         self.entries += other.entries;
         self.kept += other.kept;
         self.bytes += other.bytes;
+        self.offloaded += other.offloaded;
+    }
+
+    /// Whether nothing was freed.
+    pub fn is_none(&self) -> bool {
+        self.segments == 0 && self.offloaded == 0
     }
 }
 
@@ -48,6 +62,8 @@ impl Evicted {
 pub(crate) struct Progress {
     /// The high water was passed and the low water not reached yet.
     draining: bool,
+    /// As `draining`, of the bucket.
+    draining_bucket: bool,
     /// Segments that nothing speaks of any more, whose files are not removed yet, with their lengths.
     dropped: Vec<(u32, u64)>,
 }
@@ -60,11 +76,18 @@ impl Progress {
 
 impl Store {
     /// Does a bounded part of the eviction that is due: none below the high water (95 % of the quota), then down to the
-    /// low water (90 %). Call it again until it drops no segment; that may be because nothing more may be dropped.
+    /// low water (90 %); the same for the bucket's quota. Call it again until [`Evicted::is_none`]; that may be because
+    /// nothing more may be dropped.
     ///
     /// # Errors
-    /// When the disk or the index fails.
+    /// When the disk or the index fails, or the bucket has what is in use and cannot be reached.
     pub fn evict_step(&self) -> Result<Evicted> {
+        let mut evicted = self.evict_disk_step()?;
+        evicted.add(&self.evict_bucket_step()?);
+        Ok(evicted)
+    }
+
+    fn evict_disk_step(&self) -> Result<Evicted> {
         let core = self.core();
         let quota = core.usage.quota.load(Ordering::Relaxed);
         let mut progress = self.inner.evicting.lock();
@@ -76,9 +99,9 @@ impl Store {
             return Ok(Evicted::default());
         }
         let low = quota - quota / 10;
-        let enough = |used: u64, evicted: &Evicted| used <= low && (!starved || evicted.segments > 0);
+        let enough = |used: u64, evicted: &Evicted| used <= low && (!starved || !evicted.is_none());
         let evicted = self.evict_until(&mut progress, enough)?;
-        if evicted.segments == 0 || core.usage.used() <= low {
+        if evicted.is_none() || core.usage.used() <= low {
             progress.draining = false;
         }
         Ok(evicted)
@@ -95,14 +118,114 @@ impl Store {
         // A little more than asked for, so that not every write pays for this.
         let target = (quota - quota / 20).min(quota.saturating_sub(bytes));
         let evicted = self.evict_until(&mut progress, |used, _| used <= target)?;
-        Ok(evicted.segments > 0)
+        Ok(!evicted.is_none())
+    }
+
+    fn evict_bucket_step(&self) -> Result<Evicted> {
+        let Some(archive) = &self.core().archive else { return Ok(Evicted::default()) };
+        let quota = archive.quota.load(Ordering::Relaxed);
+        let mut progress = self.inner.evicting.lock();
+        let low = quota - quota / 10;
+        if archive.bytes().0 > quota - quota / 20 {
+            progress.draining_bucket = true;
+        }
+        if !progress.draining_bucket {
+            return Ok(Evicted::default());
+        }
+        let evicted = self.evict_shipped_until(&mut progress, |stored| stored <= low)?;
+        progress.draining_bucket = evicted.segments > 0 && archive.bytes().0 > low;
+        drop(progress);
+        self.delete_doomed_soon();
+        Ok(evicted)
+    }
+
+    /// Evicts until so many bytes fit into the bucket, as far as may be.
+    pub(crate) fn evict_bucket_for(&self, bytes: u64) -> Result<()> {
+        let Some(archive) = &self.core().archive else { return Ok(()) };
+        let quota = archive.quota.load(Ordering::Relaxed);
+        let target = (quota - quota / 20).min(quota.saturating_sub(bytes));
+        let mut progress = self.inner.evicting.lock();
+        self.evict_shipped_until(&mut progress, |stored| stored <= target)?;
+        drop(progress);
+        self.delete_doomed_soon();
+        Ok(())
+    }
+
+    /// Deletes the objects of what was evicted now, if the bucket lets it; else the sweep does later.
+    fn delete_doomed_soon(&self) {
+        if let Err(error) = self.delete_doomed(&mut Swept::default()) {
+            tracing::warn!(%error, "objects of evicted segments stay in the bucket until the next sweep");
+        }
+    }
+
+    /// Evicts a segment whose object is gone from the bucket.
+    pub(crate) fn evict_vanished(&self, id: u32, evicted: &mut Evicted) -> Result<()> {
+        let mut progress = self.inner.evicting.lock();
+        if let Some(length) = self.evict_lost_segment(id, evicted)? {
+            progress.dropped.push((id, length));
+        }
+        self.remove_dropped(&mut progress)
+    }
+
+    /// Drops segments that are in the bucket, oldest first, until so few bytes are stored there.
+    fn evict_shipped_until(&self, progress: &mut Progress, enough: impl Fn(u64) -> bool) -> Result<Evicted> {
+        let core = self.core();
+        let Some(archive) = &core.archive else { return Ok(Evicted::default()) };
+        let shipped = archive.segments(ObjectState::Stored);
+        self.evicting(progress, |progress, evicted| {
+            self.drop_all(
+                progress,
+                shipped,
+                |_, evicted| {
+                    // What is in use is written again on the disk, from where it is shipped again. When that is full, one
+                    // segment at a time goes, so that there is room in the bucket to go on.
+                    let most = if core.usage.fits(0) { SEGMENTS_AT_ONCE } else { 1 };
+                    enough(archive.bytes().0) || evicted.segments as usize >= most
+                },
+                evicted,
+            )
+        })
     }
 
     fn evict_until(&self, progress: &mut Progress, enough: impl Fn(u64, &Evicted) -> bool) -> Result<Evicted> {
         let core = self.core();
+        let mut offloaded = Evicted::default();
+        if core.archive.is_some() {
+            let dropped = progress.dropped_bytes();
+            offloaded.offloaded =
+                self.offload_until(|used| enough(used.saturating_sub(dropped), &Evicted::default()))?;
+            let starved = core.usage.disk_full.load(Ordering::Relaxed);
+            if offloaded.offloaded > 0 || (!starved && !core.to_ship()?.is_empty()) {
+                // What is not shipped yet can leave the disk once it is.
+                self.remove_dropped(progress)?;
+                return Ok(offloaded);
+            }
+        }
+        let active = core.active.read().as_ref().map(|(id, _)| *id);
+        let candidates = core.heat.ids().into_iter().filter(|id| Some(*id) != active).collect();
+        self.evicting(progress, |progress, evicted| {
+            self.drop_all(
+                progress,
+                candidates,
+                |progress, evicted| {
+                    let used = core.usage.used().saturating_sub(progress.dropped_bytes());
+                    enough(used, evicted) || evicted.segments as usize >= SEGMENTS_AT_ONCE
+                },
+                evicted,
+            )
+        })
+    }
+
+    /// Does the work of an eviction, and what follows from it.
+    fn evicting(
+        &self,
+        progress: &mut Progress,
+        work: impl FnOnce(&mut Progress, &mut Evicted) -> Result<()>,
+    ) -> Result<Evicted> {
+        let core = self.core();
         core.evicting.store(true, Ordering::Relaxed);
         let mut evicted = Evicted::default();
-        let dropped = self.drop_until(progress, enough, &mut evicted);
+        let dropped = work(progress, &mut evicted);
         core.evicting.store(false, Ordering::Relaxed);
         self.remove_dropped(progress)?;
         core.health.evicted_segments.fetch_add(evicted.segments, Ordering::Relaxed);
@@ -110,18 +233,15 @@ impl Store {
         dropped.map(|()| evicted)
     }
 
-    fn drop_until(
+    fn drop_all(
         &self,
         progress: &mut Progress,
-        enough: impl Fn(u64, &Evicted) -> bool,
+        candidates: Vec<u32>,
+        enough: impl Fn(&Progress, &Evicted) -> bool,
         evicted: &mut Evicted,
     ) -> Result<()> {
-        let core = self.core();
-        let active = core.active.read().as_ref().map(|(id, _)| *id);
-        let candidates = core.heat.ids().into_iter().filter(|id| Some(*id) != active);
         for id in candidates {
-            let used = core.usage.used().saturating_sub(progress.dropped_bytes());
-            if enough(used, evicted) || evicted.segments as usize >= SEGMENTS_AT_ONCE {
+            if enough(progress, evicted) {
                 break;
             }
             match self.evict_segment(id, evicted) {
@@ -152,14 +272,15 @@ impl Store {
             Err(error) => return Err(error),
         }
         while let Some((id, length)) = progress.dropped.last().copied() {
-            match core.disk.remove(&segment_path(id)) {
+            let path = core.files.path(id);
+            match core.disk.remove(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).at("remove evicted segment", &segment_path(id));
+                    return Err(error).at("remove evicted segment", &path);
                 }
                 _ => {}
             }
             // A reader may have opened it again since it was dropped.
-            core.files.forget(id);
+            core.files.set_stub(id, None);
             progress.dropped.pop();
             core.usage.segments.fetch_sub(length, Ordering::Relaxed);
         }

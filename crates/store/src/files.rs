@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
+use crate::archive::{Archive, Hollow};
 use crate::disk::{Disk, DiskFile};
+use crate::stub::Stub;
 
 /// The directory of the segments.
 pub(crate) const SEGMENTS: &str = "segments";
@@ -27,6 +29,16 @@ pub(crate) fn segment_of(name: &str) -> Option<u32> {
     (segment_path(id).strip_prefix(SEGMENTS)?.strip_prefix('/')? == name).then_some(id)
 }
 
+/// The path of a segment's stub.
+pub(crate) fn stub_path(id: u32) -> String {
+    format!("{SEGMENTS}/{id:08}.stub")
+}
+
+/// The segment whose stub has this name.
+pub(crate) fn stub_of(name: &str) -> Option<u32> {
+    segment_of(&format!("{}.seg", name.strip_suffix(".stub")?))
+}
+
 #[derive(Default)]
 struct Open {
     files: HashMap<u32, (Arc<dyn DiskFile>, u64)>,
@@ -36,15 +48,43 @@ struct Open {
 /// The files of segments, opened when needed, closed when not used for longest.
 pub(crate) struct SegmentFiles {
     disk: Arc<dyn Disk>,
+    archive: Option<Arc<Archive>>,
     open: Mutex<Open>,
+    /// The segments that have a stub and no file of their own, with the lengths of the stubs.
+    stubs: RwLock<HashMap<u32, u64>>,
 }
 
 impl SegmentFiles {
-    pub(crate) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, open: Mutex::default() }
+    pub(crate) fn new(disk: Arc<dyn Disk>, archive: Option<Arc<Archive>>) -> Self {
+        Self { disk, archive, open: Mutex::default(), stubs: RwLock::default() }
     }
 
-    /// The file of a segment; [`io::ErrorKind::NotFound`] when it was evicted.
+    /// Bytes of a segment's stub, if that is all there is of it on the disk.
+    pub(crate) fn stub(&self, id: u32) -> Option<u64> {
+        self.stubs.read().get(&id).copied()
+    }
+
+    /// How many segments have only a stub.
+    pub(crate) fn stub_count(&self) -> u64 {
+        self.stubs.read().len() as u64
+    }
+
+    /// All that the disk has of a segment is its stub from now on, or (`None`) no stub.
+    pub(crate) fn set_stub(&self, id: u32, length: Option<u64>) {
+        match length {
+            Some(length) => self.stubs.write().insert(id, length),
+            None => self.stubs.write().remove(&id),
+        };
+        self.forget(id);
+    }
+
+    /// The path of what the disk has of a segment.
+    pub(crate) fn path(&self, id: u32) -> String {
+        if self.stub(id).is_some() { stub_path(id) } else { segment_path(id) }
+    }
+
+    /// The file of a segment; [`io::ErrorKind::NotFound`] when it was evicted, [`io::ErrorKind::InvalidData`] when its stub is
+    /// damaged.
     pub(crate) fn get(&self, id: u32) -> io::Result<Arc<dyn DiskFile>> {
         {
             let mut open = self.open.lock();
@@ -55,9 +95,27 @@ impl SegmentFiles {
                 return Ok(Arc::clone(file));
             }
         }
-        let file = self.disk.open(&segment_path(id))?;
+        let is_stub = self.stub(id).is_some();
+        let file = match if is_stub { self.open_stub(id) } else { self.disk.open(&segment_path(id)) } {
+            // It has left the disk in this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_stub && self.stub(id).is_some() => {
+                self.open_stub(id)?
+            }
+            file => file?,
+        };
         self.keep(id, Arc::clone(&file));
+        if self.stub(id).is_some() != is_stub {
+            // What is kept may be a file without a name, whose bytes stay on the disk as long as it is open.
+            self.forget(id);
+        }
         Ok(file)
+    }
+
+    fn open_stub(&self, id: u32) -> io::Result<Arc<dyn DiskFile>> {
+        let path = stub_path(id);
+        let stub = Stub::open(self.disk.open(&path)?, &path)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(Arc::new(Hollow::new(id, stub, self.archive.clone())))
     }
 
     /// Keeps a file that is open already.

@@ -1,20 +1,23 @@
 //! Checks and repairs of a data directory that no process has open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 use larder_base::{Clock, ContentHash, Error, ErrorKind, Result};
 
+use crate::archive::Hollow;
 use crate::disk::{Disk, FsDisk, OnDisk, read_exact_at};
-use crate::files::{SEGMENTS, segment_of, segment_path};
+use crate::files::{SEGMENTS, segment_of, segment_path, stub_of, stub_path};
+use crate::format::check_format;
 use crate::index::{Index, Table};
 use crate::options::Options;
 use crate::recover::Recovery;
 use crate::row::{BlobRow, EntryRow};
-use crate::scan::{Scanner, Step, read_trailer, step_over};
-use crate::store::{Store, check_format, lock};
+use crate::scan::{Scanner, Step, read_body_at, read_trailer, step_over};
+use crate::store::{Purpose, Store, lock};
+use crate::stub::Stub;
 
 /// What a check found. Everything is counted; the first problems are told in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Report {
     pub bad_records: u64,
     /// Rows of the index that point to no good record of that name. Absent to every reader.
     pub dangling_rows: u64,
+    /// Chunk records that are in the bucket only, and were not read.
+    pub remote_records: u64,
     /// Bytes after the last group of the log: what a crash left, cut off by the next opening.
     pub tail_bytes: u64,
     /// The first problems, as text; at most [`Report::PROBLEMS_MAX`].
@@ -64,12 +69,15 @@ pub fn check(dir: &Path) -> Result<Report> {
     let disk = FsDisk::new(dir);
     let mut report = Report::default();
     let mut places = BTreeMap::new();
-    let mut ids: Vec<u32> =
-        disk.list(SEGMENTS).at("list", SEGMENTS)?.iter().filter_map(|name| segment_of(name)).collect();
-    ids.sort_unstable();
+    let names = disk.list(SEGMENTS).at("list", SEGMENTS)?;
+    let ids: BTreeSet<u32> = names.iter().filter_map(|name| segment_of(name)).collect();
     let last = ids.last().copied();
-    for id in ids {
-        check_segment(&disk, id, last == Some(id), &mut report, &mut places)?;
+    for id in &ids {
+        check_segment(&disk, *id, last == Some(*id), &mut report, &mut places)?;
+    }
+    // A stub beside its segment is one that was not finished.
+    for id in names.iter().filter_map(|name| stub_of(name)).filter(|id| !ids.contains(id)) {
+        check_stub(&disk, id, &mut report, &mut places)?;
     }
     check_index(dir, &places, &mut report)?;
     Ok(report)
@@ -140,6 +148,46 @@ fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, pla
     Ok(())
 }
 
+/// Checks what the disk has of a segment whose chunks are in the bucket: they count as there.
+fn check_stub(disk: &FsDisk, id: u32, report: &mut Report, places: &mut Places) -> Result<()> {
+    let path = stub_path(id);
+    report.segments += 1;
+    let stub = disk.open(&path).at("open stub", &path).and_then(|file| Stub::open(file, &path));
+    let stub = match stub {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            report.bad_records += 1;
+            report.problem(error.to_string());
+            return Ok(());
+        }
+        stub => stub?,
+    };
+    let length = stub.spans.length;
+    let file = Hollow::new(id, stub, None);
+    let Some((_, trailer)) = read_trailer(&file, length).at("read stub", &path)? else {
+        report.bad_records += 1;
+        report.problem(format!("{path}: the trailer is damaged"));
+        return Ok(());
+    };
+    for (_, offset, line) in trailer.placed() {
+        report.records += 1;
+        let is_blob = matches!(line.kind, RecordKind::Chunk | RecordKind::Recipe);
+        if line.kind == RecordKind::Chunk {
+            report.remote_records += 1;
+        } else {
+            report.bytes += line.record_len();
+            if read_body_at(&file, offset, line).at("read stub", &path)?.is_none() {
+                report.bad_records += 1;
+                report.problem(format!("{path}: offset {offset} of the segment: the record is damaged"));
+                continue;
+            }
+        }
+        if is_blob {
+            places.insert((id, u32::try_from(offset).unwrap_or(u32::MAX)), line.hash);
+        }
+    }
+    Ok(())
+}
+
 fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
     let index = Index::open(&dir.join("index"))?;
     let mut dangling = Vec::new();
@@ -155,10 +203,11 @@ fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
         }
         Ok(true)
     })?;
-    let segments: std::collections::BTreeSet<u32> = places.keys().map(|(segment, _)| *segment).collect();
+    let segments: BTreeSet<u32> = places.keys().map(|(segment, _)| *segment).collect();
     index.scan(Table::Entries, &[], |_, row| {
         let row = EntryRow::decode(row)?;
-        if !segments.contains(&row.segment) && !dir.join(segment_path(row.segment)).exists() {
+        let is_there = || [segment_path, stub_path].iter().any(|path| dir.join(path(row.segment)).exists());
+        if !segments.contains(&row.segment) && !is_there() {
             dangling.push(format!("index: an entry points to segment {}, which is not there", row.segment));
         }
         Ok(true)
@@ -168,7 +217,8 @@ fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the index of a directory and makes it anew from the segments.
+/// Deletes the index of a directory and makes it anew from the segments. The bucket is needed only if segments that are in
+/// it have nothing on the disk any more, not even a stub.
 ///
 /// # Errors
 /// As [`Store::open`].
@@ -188,7 +238,8 @@ pub fn rebuild(options: Options, clock: Arc<dyn Clock>) -> Result<Recovery> {
             _ => {}
         }
     }
-    let store = Store::open(options, clock)?;
+    let disk = Arc::new(FsDisk::new(&options.dir));
+    let store = Store::open_for(Purpose::Rebuild, options, disk, clock)?;
     let recovery = store.recovery();
     store.close()?;
     Ok(recovery)

@@ -150,6 +150,21 @@ impl Heat {
         self.segment(id).is_some_and(|segment| segment.lock().bad.insert(ordinal))
     }
 
+    /// Records are gone from now on, before the index forgets them.
+    pub(crate) fn condemn_all(&self, id: u32, ordinals: impl Iterator<Item = u32>) {
+        if let Some(segment) = self.segment(id) {
+            segment.lock().bad.extend(ordinals);
+        }
+    }
+
+    /// When something in a segment was last used, as a number that grows; 0 when that is not known.
+    pub(crate) fn last_use(&self, id: u32) -> u64 {
+        let Some(segment) = self.segment(id) else { return 0 };
+        let segment = segment.lock();
+        let touched = segment.touched.iter().map(|(slice, _)| *slice);
+        touched.chain(segment.whole).max().unwrap_or_default()
+    }
+
     /// Counts records just written as used. The commit record of their group is the mark: see [`Heat::marked`] once it is
     /// durable.
     pub(crate) fn written(&self, id: u32, ordinals: std::ops::Range<u32>, now: Timestamp) {
@@ -202,6 +217,14 @@ impl Heat {
         }
         segment.frozen = true;
         true
+    }
+
+    /// As [`Heat::freeze`], of a segment whose chunks are lost: nothing that was promised of them can be kept.
+    pub(crate) fn freeze_lost(&self, id: u32) -> bool {
+        self.segment(id).is_some_and(|segment| {
+            segment.lock().frozen = true;
+            true
+        })
     }
 
     /// Gives up an eviction that failed.

@@ -22,10 +22,11 @@ pub(crate) enum Table {
     Quarantine,
     Meta,
     Heat,
+    Objects,
 }
 
 /// All tables, each at the place of its number, with its name in LMDB.
-pub(crate) const TABLES: [(Table, &str); 8] = [
+pub(crate) const TABLES: [(Table, &str); 9] = [
     (Table::Blobs, "blobs"),
     (Table::Names, "names"),
     (Table::Entries, "entries"),
@@ -34,6 +35,7 @@ pub(crate) const TABLES: [(Table, &str); 8] = [
     (Table::Quarantine, "quarantine"),
     (Table::Meta, "meta"),
     (Table::Heat, "heat"),
+    (Table::Objects, "objects"),
 ];
 
 /// Rows of the table `meta`.
@@ -54,6 +56,7 @@ const FLUSH_ORDER: [Table; TABLES.len()] = [
     Table::Links,
     Table::Quarantine,
     Table::Heat,
+    Table::Objects,
     Table::Segments,
 ];
 
@@ -99,7 +102,8 @@ impl Index {
         }
     }
 
-    fn get_flushed(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>> {
+    /// A row as LMDB has it.
+    pub(crate) fn get_flushed(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>> {
         let transaction = self.read()?;
         let row =
             self.tables[table as usize].get(&transaction, key).map_err(|error| self.failed("read index", error))?;

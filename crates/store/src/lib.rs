@@ -2,13 +2,17 @@
 //!
 //! The log is the truth. A write is one record or a few, appended by one thread and made durable with one sync that all
 //! who wait share; the index (LMDB) follows in checkpoints and is caught up from the log after a crash. `docs/format.md`
-//! has the bytes. Space comes back by dropping whole segments, after copying forward what is still promised.
+//! has the bytes. Space comes back by dropping whole segments, after copying forward what is still promised. With a
+//! bucket, sealed segments are shipped there, and space on the disk comes back by leaving their chunks to the bucket;
+//! `docs/design/003-bucket-tier.md` says why it is so.
 //!
 //! Everything here is synchronous but [`StoreService`], which puts the storage traits on top. This crate must not know
-//! HTTP, other tiers, or who asks; its time and its disk are handed in.
+//! HTTP, other tiers, or who asks; its time, its disk and its bucket are handed in.
 
+mod archive;
 mod blobs;
 mod body;
+mod bucket;
 mod checkpoint;
 mod codec;
 mod committer;
@@ -17,6 +21,7 @@ mod disk;
 mod entries;
 mod evict;
 mod files;
+mod format;
 pub mod fsck;
 mod group;
 mod heat;
@@ -32,20 +37,26 @@ mod rows;
 mod scan;
 mod scrub;
 mod service;
+mod ship;
 mod status;
 mod store;
+mod stub;
+mod sweep;
 mod thread;
 mod transfer;
 
 pub use blobs::BlobReader;
+pub use bucket::{Bucket, BucketOptions, Object, ObjectName, ObjectPage};
 pub use disk::{Disk, DiskFile, FsDisk};
 pub use evict::Evicted;
 pub use options::{Durability, Options};
 pub use recover::Recovery;
 pub use scrub::Scrubbed;
 pub use service::StoreService;
-pub use status::StoreStatus;
+pub use ship::Shipped;
+pub use status::{BucketStatus, StoreStatus};
 pub use store::Store;
+pub use sweep::Swept;
 
 #[cfg(test)]
 mod tests;

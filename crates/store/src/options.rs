@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bucket::BucketOptions;
+
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -32,6 +34,8 @@ pub struct Options {
     pub level: i32,
     /// Threads that hash, compress and verify.
     pub workers: usize,
+    /// Where sealed segments are kept, too. A store that was opened with one is not opened without it again.
+    pub bucket: Option<BucketOptions>,
 }
 
 impl Options {
@@ -45,6 +49,7 @@ impl Options {
             segment_len: 64 << 20,
             level: larder_base::segment::DEFAULT_LEVEL,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            bucket: None,
         }
     }
 }

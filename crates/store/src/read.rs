@@ -13,6 +13,8 @@ use crate::disk::{DiskFile, OnDisk};
 use crate::files::segment_path;
 use crate::index::Table;
 use crate::row::{BlobRow, QuarantineRow};
+use crate::scan::read_trailer;
+use crate::stub;
 
 /// What an attempt to read without waiting came to.
 pub(crate) enum Attempt<T> {
@@ -26,7 +28,13 @@ impl Core {
         let path = || segment_path(row.place.segment);
         let Some(file) = self.segment_file(row.place.segment)? else { return Ok(None) };
         let mut buffer = vec![0; row.record_len() as usize];
-        let count = file.read_at(&mut buffer, u64::from(row.place.offset)).at("read segment", &path())?;
+        let count = match file.read_at(&mut buffer, u64::from(row.place.offset)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.object_vanished(row.place.segment);
+                return Ok(None);
+            }
+            count => count.at("read segment", &path())?,
+        };
         buffer.truncate(count);
         Ok(self.checked(hash, row, buffer))
     }
@@ -68,11 +76,15 @@ impl Core {
         header.decompress(body).inspect_err(|bad| self.quarantine(hash, row, *bad)).ok()
     }
 
-    /// The file of a segment; `None` when it was evicted.
+    /// The file of a segment; `None` when it was evicted, or is only a stub that is damaged.
     pub(crate) fn segment_file(&self, segment: u32) -> Result<Option<std::sync::Arc<dyn DiskFile>>> {
         match self.files.get(segment) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!(%segment, %error, "what is in a segment is absent");
+                Ok(None)
+            }
             Err(error) => Err(error).at("open segment", &segment_path(segment)),
         }
     }
@@ -86,9 +98,29 @@ impl Core {
             }
             let body = bytes.slice(RECORD_HEADER_LEN..);
             header.check_body(&body)?;
+            if header.kind == RecordKind::Chunk && self.files.stub(row.place.segment).is_some() {
+                // Who wrote the object may have written another in its place since it was verified.
+                header.open_chunk(&body)?;
+            }
             Ok((header, body))
         };
         check().inspect_err(|bad| self.quarantine(hash, row, *bad)).ok()
+    }
+
+    /// The object of a segment is gone: so are its chunks, at once for every reader, and for good with the next
+    /// [`crate::Store::sweep_objects`]. What the stub has stays.
+    pub(crate) fn object_vanished(&self, segment: u32) {
+        let Some(archive) = self.archive.as_ref().filter(|archive| archive.note_vanished(segment)) else { return };
+        archive.counts.vanished.fetch_add(1, Ordering::Relaxed);
+        let object = archive.object(segment).map(|row| row.name.to_string()).unwrap_or_default();
+        tracing::warn!(segment, %object, "an object is gone from the bucket; what was in it is absent");
+        let trailer = self.files.get(segment).and_then(|file| {
+            let length = file.size()?;
+            read_trailer(&*file, length)
+        });
+        if let Ok(Some((_, trailer))) = trailer {
+            self.heat.condemn_all(segment, stub::chunks(&trailer).map(|(ordinal, _)| ordinal));
+        }
     }
 
     /// Sets a bad record aside: from now on nobody has the blob until it is put again. Does not wait.

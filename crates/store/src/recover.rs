@@ -7,21 +7,25 @@ use std::sync::atomic::Ordering;
 use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 use larder_base::{ErrorKind, Result, Timestamp};
 
-use crate::body::{Adoption, Grant, Origin, Placed, Recipe, Removal, TouchMark, Trailer, TrailerLine, decode_eviction};
+use crate::body::{
+    Adoption, Grant, Origin, Placed, Recipe, Removal, Shipment, TouchMark, Trailer, TrailerLine, decode_eviction,
+};
 use crate::codec::Reader;
 use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk};
-use crate::files::{SEGMENTS, STAGING, segment_of, segment_path};
+use crate::files::{SEGMENTS, STAGING, segment_path, stub_path};
 use crate::index::{Table, meta};
 use crate::log::{ActiveLog, read_lines, write_trailer};
 use crate::row::{Place, Position, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::read_trailer;
-use crate::transfer::verify;
+use crate::stub::Stub;
+use crate::transfer::{staged_stub_path, verify};
 
 mod groups;
+mod tiered;
 
-use groups::{Item, read_groups};
+use groups::{Item, read_groups, read_groups_of_stub};
 
 /// Rows after which a long replay is written to the index.
 const ROWS_MAX: usize = 64 << 10;
@@ -39,6 +43,8 @@ pub struct Recovery {
     pub damaged_records: u64,
     /// Segments the index knew that have no file.
     pub lost_segments: u64,
+    /// Segments of which the disk had nothing and whose stubs were made anew from the bucket.
+    pub restored_segments: u64,
 }
 
 /// Brings the index up to the end of the log and returns the log, ready to be appended to.
@@ -49,6 +55,7 @@ pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
         files: BTreeMap::new(),
         log: BTreeSet::new(),
         evicted: Vec::new(),
+        adopted_object: None,
         outcome: Recovery::default(),
     };
     // A process that died leaves names and bytes that only memory has. What is believed here is acknowledged later without
@@ -68,13 +75,15 @@ pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
         core.checkpoint(false)?;
     }
     for id in evicted {
-        core.disk.remove(&segment_path(id)).at("remove evicted segment", &segment_path(id))?;
+        let path = core.files.path(id);
+        core.disk.remove(&path).at("remove evicted segment", &path)?;
+        core.files.set_stub(id, None);
     }
     let staged = core.disk.list(STAGING).at("list", STAGING)?;
     let mut bytes = 0;
     for name in staged {
         let path = format!("{STAGING}/{name}");
-        if name.ends_with(".new") {
+        if name.ends_with(".new") || name.ends_with(".stub") {
             core.disk.remove(&path).at("remove unfinished part", &path)?;
         } else {
             bytes += core.disk.open(&path).and_then(|file| file.size()).at("measure part", &path)?;
@@ -94,6 +103,8 @@ struct Replay<'a> {
     log: BTreeSet<u32>,
     /// Files to be removed once the index has forgotten them.
     evicted: Vec<u32>,
+    /// The segment whose object was told of last: an adoption of a part in the bucket follows its shipment.
+    adopted_object: Option<u32>,
     outcome: Recovery,
 }
 
@@ -106,18 +117,17 @@ impl Replay<'_> {
             known.insert(id, SegmentRow::decode(row)?);
             Ok(true)
         })?;
-        for name in self.core.disk.list(SEGMENTS).at("list", SEGMENTS)? {
-            if let Some(id) = segment_of(&name) {
-                // Of a sealed segment the index knows the length: there may be thousands.
-                let length = match known.get(&id).filter(|row| row.sealed) {
-                    Some(row) => row.length,
-                    None => {
-                        let file = self.core.files.get(id).at("open segment", &segment_path(id))?;
-                        file.size().at("measure segment", &segment_path(id))?
-                    }
-                };
-                self.files.insert(id, length);
-            }
+        for id in self.find_files(&known)? {
+            // Of a sealed segment the index knows the length: there may be thousands.
+            let length = match known.get(&id).filter(|row| row.sealed) {
+                Some(row) => row.length,
+                None => {
+                    let path = self.core.files.path(id);
+                    let file = self.core.files.get(id).at("open segment", &path)?;
+                    file.size().at("measure segment", &path)?
+                }
+            };
+            self.files.insert(id, length);
         }
         let position = self.position()?;
         self.outcome.clean = self.core.index.get(Table::Meta, meta::CLEAN)?.is_some();
@@ -159,9 +169,8 @@ impl Replay<'_> {
 
     /// Makes a segment of the index live.
     fn admit(&self, id: u32, row: &SegmentRow) {
-        let length = self.files.get(&id).copied().unwrap_or_default();
         self.core.heat.add(id);
-        self.core.usage.segments.fetch_add(length, Ordering::Relaxed);
+        self.core.usage.segments.fetch_add(self.on_disk(id), Ordering::Relaxed);
         if row.held > Timestamp::default() {
             self.core.heat.marked(id, row.held, true);
         }
@@ -169,6 +178,11 @@ impl Replay<'_> {
         if !self.outcome.clean {
             self.core.heat.touch_whole(id, row.touched);
         }
+    }
+
+    /// Bytes that the disk has of a segment.
+    fn on_disk(&self, id: u32) -> u64 {
+        self.core.files.stub(id).or_else(|| self.files.get(&id).copied()).unwrap_or_default()
     }
 
     fn load_heat(&self) -> Result<()> {
@@ -185,7 +199,7 @@ impl Replay<'_> {
 
     /// Whose a segment is that the index does not know: only an adopted one has a trailer that says so.
     fn origin(&self, id: u32, length: u64) -> Result<Origin> {
-        let path = segment_path(id);
+        let path = self.core.files.path(id);
         let file = self.core.files.get(id).at("open segment", &path)?;
         let trailer = read_trailer(&*file, length).at("read segment", &path)?;
         Ok(trailer.map_or(Origin::Log, |(_, trailer)| trailer.origin))
@@ -213,6 +227,8 @@ impl Replay<'_> {
             ids.iter().for_each(|id| self.mark(*id, now, false));
             self.rows.mark(&ids, now, false)?;
         }
+        self.believe_stubs()?;
+        self.doom_lost_objects()?;
         match resumed {
             Some(log) => Ok(log),
             None => ActiveLog::begin(self.core, &mut self.rows),
@@ -222,17 +238,21 @@ impl Replay<'_> {
     /// Replays a segment of the log; returns the log if it can go on in this one.
     fn segment(&mut self, from: Position, is_last: bool) -> Result<Option<ActiveLog>> {
         let id = from.segment;
-        let path = segment_path(id);
+        let path = self.core.files.path(id);
         let file = self.core.files.get(id).at("open segment", &path)?;
         let length = self.files[&id];
         file.sync().at("sync segment", &path)?;
         if self.rows.segment(id)?.is_none() {
             self.core.heat.add(id);
-            self.core.usage.segments.fetch_add(length, Ordering::Relaxed);
+            self.core.usage.segments.fetch_add(self.on_disk(id), Ordering::Relaxed);
         }
         let trailer = read_trailer(&*file, length).at("read segment", &path)?;
         let sealed = trailer.is_some();
-        let read = read_groups(&*file, from, length, trailer.as_ref()).at("read segment", &path)?;
+        let read = match trailer.as_ref().filter(|_| self.core.files.stub(id).is_some()) {
+            Some((_, trailer)) => read_groups_of_stub(&*file, from, trailer),
+            None => read_groups(&*file, from, length, trailer.as_ref()),
+        };
+        let read = read.at("read segment", &path)?;
         let proven = if sealed || !is_last { length } else { read.proven };
         let (mut end, mut ordinal, mut torn) = (from.offset, from.ordinal, false);
         for group in &read.groups {
@@ -339,7 +359,8 @@ impl Replay<'_> {
                 self.mark(segment, time, false);
                 self.rows.mark(&[segment], time, false)?;
             }
-            RecordKind::Trailer => {}
+            RecordKind::Shipment => self.ship(&Shipment::decode(body)?),
+            RecordKind::Trailer | RecordKind::Stub => {}
         }
         Ok(())
     }
@@ -350,30 +371,11 @@ impl Replay<'_> {
     }
 
     fn adopt(&mut self, adoption: &Adoption) -> Result<()> {
-        let path = segment_path(adoption.segment);
         self.rows.reserve_segment_id(adoption.segment)?;
-        if !self.files.contains_key(&adoption.segment) {
-            let staged = format!("{STAGING}/{}", adoption.part);
-            let Ok(file) = self.core.disk.open(&staged) else {
-                // Evicted since: its eviction follows in the log, or went with the segment that had it.
-                return Ok(());
-            };
-            if file.size().at("measure part", &staged)? != adoption.length {
-                // Received again since; the adopted one is gone.
-                return Ok(());
-            }
-            if !self.is_adopted_part(&file, adoption)? {
-                tracing::error!(
-                    part = staged,
-                    "a part is not what was adopted; it waits, and what was in it is absent"
-                );
-                return Ok(());
-            }
-            self.core.disk.rename(&staged, &path).at("adopt part", &path)?;
-            self.core.disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)?;
-            self.core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
-            self.files.insert(adoption.segment, adoption.length);
+        if !self.files.contains_key(&adoption.segment) && !self.finish_adoption(adoption)? {
+            return Ok(());
         }
+        let path = self.core.files.path(adoption.segment);
         let length = self.files[&adoption.segment];
         let file = self.core.files.get(adoption.segment).at("open segment", &path)?;
         file.sync().at("sync segment", &path)?;
@@ -384,10 +386,47 @@ impl Replay<'_> {
         };
         if !self.core.heat.exists(adoption.segment) {
             self.core.heat.add(adoption.segment);
-            self.core.usage.segments.fetch_add(length, Ordering::Relaxed);
+            self.core.usage.segments.fetch_add(self.on_disk(adoption.segment), Ordering::Relaxed);
         }
         self.mark(adoption.segment, adoption.time, false);
         self.rows.adopt(adoption, &trailer)
+    }
+
+    /// Moves what was adopted from staging to its place; false when it is not there.
+    fn finish_adoption(&mut self, adoption: &Adoption) -> Result<bool> {
+        let staged = format!("{STAGING}/{}", adoption.part);
+        let staged_stub = staged_stub_path(&adoption.part);
+        let (from, to) = if let Ok(file) = self.core.disk.open(&staged_stub)
+            && let Ok(stub) = Stub::open(Arc::clone(&file), &staged_stub)
+            && stub.spans.length == adoption.length
+            && self.adopted_object == Some(adoption.segment)
+        {
+            file.sync().at("sync stub", &staged_stub)?;
+            self.core.files.set_stub(adoption.segment, Some(stub.spans.stub_len()));
+            (staged_stub, stub_path(adoption.segment))
+        } else {
+            let Ok(file) = self.core.disk.open(&staged) else {
+                // Evicted since: its eviction follows in the log, or went with the segment that had it.
+                return Ok(false);
+            };
+            if file.size().at("measure part", &staged)? != adoption.length {
+                // Received again since; the adopted one is gone.
+                return Ok(false);
+            }
+            if !self.is_adopted_part(&file, adoption)? {
+                tracing::error!(
+                    part = staged,
+                    "a part is not what was adopted; it waits, and what was in it is absent"
+                );
+                return Ok(false);
+            }
+            (staged, segment_path(adoption.segment))
+        };
+        self.core.disk.rename(&from, &to).at("adopt part", &to)?;
+        self.core.disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)?;
+        self.core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
+        self.files.insert(adoption.segment, adoption.length);
+        Ok(true)
     }
 
     /// Whether a staged part is what an adoption was of. One of that name and length may have been received since, and
@@ -409,8 +448,12 @@ impl Replay<'_> {
         self.rows.reserve_segment_id(id)?;
         self.rows.delete(Table::Segments, &id.to_be_bytes());
         self.core.heat.remove(id);
+        let doomed = self.rows.doom(id)?;
+        if let (Some(archive), Some(row)) = (&self.core.archive, doomed) {
+            archive.set(id, Some(row));
+        }
         let Some(length) = self.files.get(&id).copied() else { return Ok(()) };
-        let path = segment_path(id);
+        let path = self.core.files.path(id);
         let file = self.core.files.get(id).at("open segment", &path)?;
         let trailer = read_trailer(&*file, length).at("read segment", &path)?.map(|(_, trailer)| trailer);
         let lines = match trailer {
@@ -418,7 +461,7 @@ impl Replay<'_> {
             None => read_lines(&*file, length).at("read segment", &path)?.unwrap_or_default(),
         };
         drop_rows(&mut self.rows, &*file, id, &Trailer { origin: Origin::Log, lines })?;
-        self.core.usage.segments.fetch_sub(length, Ordering::Relaxed);
+        self.core.usage.segments.fetch_sub(self.on_disk(id), Ordering::Relaxed);
         self.core.files.forget(id);
         if !self.evicted.contains(&id) {
             self.evicted.push(id);

@@ -7,6 +7,10 @@ use larder_base::{Attributes, ContentHash, Digest, Result, Timestamp};
 use crate::body::{Origin, read_attributes, read_inline, write_attributes, write_inline};
 use crate::codec::{Reader, Writer};
 
+mod object;
+
+pub(crate) use object::{ObjectRow, ObjectState};
+
 /// Where a record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use larder_base::segment::RecordKind;
 use larder_base::{ContentHash, Entry, EntryAddress, ErrorKind, Namespace, Result, Timestamp};
 
-use crate::body::{Adoption, Origin, Placed, Recipe, Removal, Trailer, TrailerLine};
+use crate::body::{Adoption, Origin, Placed, Recipe, Removal, Shipment, Trailer, TrailerLine};
 use crate::codec::Reader;
 use crate::core::Core;
 use crate::heat::Touch;
 use crate::index::{Table, meta};
 use crate::overlay::Layer;
-use crate::row::{BlobRow, EntryRow, Place, SegmentRow, entry_key, long_key};
+use crate::row::{BlobRow, EntryRow, ObjectRow, ObjectState, Place, SegmentRow, entry_key, long_key};
 
 /// Segments in which something was touched and which lack a durable mark of it.
 pub(crate) type MarksDue = BTreeSet<u32>;
@@ -441,6 +441,27 @@ impl<'a> Rows<'a> {
     /// A segment's row.
     pub(crate) fn segment(&self, id: u32) -> Result<Option<SegmentRow>> {
         self.get(Table::Segments, &id.to_be_bytes())?.map(|row| SegmentRow::decode(&row)).transpose()
+    }
+
+    /// What is known of the object of a segment.
+    pub(crate) fn object(&self, segment: u32) -> Result<Option<ObjectRow>> {
+        self.get(Table::Objects, &segment.to_be_bytes())?.map(|row| ObjectRow::decode(&row)).transpose()
+    }
+
+    /// A segment has a copy in the bucket, or is about to.
+    pub(crate) fn ship(&mut self, shipment: &Shipment) -> ObjectRow {
+        let state = if shipment.made { ObjectState::Stored } else { ObjectState::Intended };
+        let row = ObjectRow { state, length: shipment.length, name: shipment.object.clone() };
+        self.set(Table::Objects, &shipment.segment.to_be_bytes(), row.encode());
+        row
+    }
+
+    /// A segment was evicted: its object is to be deleted.
+    pub(crate) fn doom(&mut self, segment: u32) -> Result<Option<ObjectRow>> {
+        let Some(row) = self.object(segment)? else { return Ok(None) };
+        let row = ObjectRow { state: ObjectState::Doomed, ..row };
+        self.set(Table::Objects, &segment.to_be_bytes(), row.encode());
+        Ok(Some(row))
     }
 
     /// Something in these segments was promised.

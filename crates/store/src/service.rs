@@ -15,10 +15,11 @@ use larder_base::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::blobs::{BlobPut, Glance, check};
+use crate::blobs::{BlobPut, BlobReader, Glance, check};
 use crate::committer::Terms;
 use crate::group::Group;
 use crate::store::Store;
+use crate::transfer::SegmentReader;
 
 /// Bytes up to which hashing and compressing is done where the call arrives.
 const IN_PLACE_MAX: usize = 64 << 10;
@@ -28,6 +29,8 @@ const HASHES_IN_PLACE_MAX: u32 = 32;
 const AT_ONCE: usize = 1 << 20;
 /// Bytes of blobs of one chunk, but more than [`IN_PLACE_MAX`], that are in memory to be put.
 const PUT_BYTES_MAX: usize = 64 << 20;
+/// Work that waits for the bucket at a time.
+const REMOTE_MAX: usize = 64;
 /// Blobs of more than one chunk that are put at a time; each has some 4 MiB in memory.
 const LARGE_PUTS_MAX: usize = 64;
 
@@ -37,6 +40,8 @@ pub struct StoreService {
     store: Store,
     /// Blocking work under way.
     work: Arc<Semaphore>,
+    /// Work under way that waits for the bucket: a bucket that is slow keeps nobody from what is on the disk.
+    remote: Arc<Semaphore>,
     /// Memory for blobs of one chunk, in KiB.
     puts: Arc<Semaphore>,
     /// Puts of blobs of more than one chunk.
@@ -48,7 +53,7 @@ impl StoreService {
     pub fn new(store: Store, threads: usize) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         let (work, puts) = (semaphore(threads.max(1)), semaphore(PUT_BYTES_MAX >> 10));
-        Self { store, work, puts, large_puts: semaphore(LARGE_PUTS_MAX) }
+        Self { store, work, remote: semaphore(REMOTE_MAX), puts, large_puts: semaphore(LARGE_PUTS_MAX) }
     }
 
     /// The store below.
@@ -64,12 +69,36 @@ impl StoreService {
         &self,
         work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = Arc::clone(&self.work).acquire_owned().await.map_err(|_| closed())?;
+        self.permitted(&self.work, work).await
+    }
+
+    /// As [`StoreService::blocking`], work that waits for the bucket: shipping, sweeping, adopting where a client put it.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn remote<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.permitted(&self.remote, work).await
+    }
+
+    async fn permitted<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| closed())?;
         self.on_a_thread(move |store| {
             let _permit = permit;
             work(store)
         })
         .await
+    }
+
+    /// The permits for work that may or may not wait for the bucket.
+    fn permits(&self, waits_for_bucket: bool) -> &Arc<Semaphore> {
+        if waits_for_bucket { &self.remote } else { &self.work }
     }
 
     /// Closes the store, whatever work is under way: as [`Store::close`].
@@ -162,13 +191,17 @@ impl StoreService {
     }
 
     /// A stream of what an iterator reads on blocking threads, one piece ahead.
-    fn stream(&self, pieces: impl Iterator<Item = Result<Bytes>> + Send + 'static) -> BlobStream {
+    fn stream<I>(&self, pieces: I, waits_for_bucket: fn(&I) -> bool) -> BlobStream
+    where
+        I: Iterator<Item = Result<Bytes>> + Send + 'static,
+    {
         let service = self.clone();
         let pieces = futures_util::stream::unfold(Some(pieces), move |pieces| {
             let service = service.clone();
             async move {
                 let mut pieces = pieces?;
-                let step = service.blocking(move |_| {
+                let permits = service.permits(waits_for_bucket(&pieces));
+                let step = service.permitted(permits, move |_| {
                     let piece = pieces.next();
                     Ok((piece, pieces))
                 });
@@ -243,17 +276,21 @@ impl Blobs for StoreService {
                 Glance::NotAtOnce => {}
             }
             let (namespace, hash) = (namespace.clone(), *hash);
-            let reader = self.blocking(move |store| {
+            let permits = self.permits(self.store.core().is_remote(&hash));
+            let reader = self.permitted(permits, move |store| {
                 let Some(mut reader) = store.get(&namespace, &hash, range)? else { return Ok(None) };
                 // The first piece is read while the thread is here; often it is all there is.
-                let first = reader.next().transpose()?;
+                let first = if reader.waits_for_bucket() { None } else { reader.next().transpose()? };
                 Ok(Some((first, reader)))
             });
             Ok(reader.await?.map(|(first, reader)| {
                 let digest = reader.digest();
                 let first = futures_util::stream::iter(first.map(Ok));
-                let body: BlobStream =
-                    if reader.is_done() { Box::pin(first) } else { Box::pin(first.chain(self.stream(reader))) };
+                let body: BlobStream = if reader.is_done() {
+                    Box::pin(first)
+                } else {
+                    Box::pin(first.chain(self.stream(reader, BlobReader::waits_for_bucket)))
+                };
                 Blob { digest, body }
             }))
         })
@@ -381,7 +418,7 @@ impl Segments for StoreService {
     fn read(&self, segment: u64, range: ByteRange) -> BoxFuture<'_, Result<Option<BlobStream>>> {
         Box::pin(async move {
             let reader = self.blocking(move |store| store.read_segment(segment, range)).await?;
-            Ok(reader.map(|reader| self.stream(reader)))
+            Ok(reader.map(|reader| self.stream(reader, SegmentReader::waits_for_bucket)))
         })
     }
 

@@ -1,12 +1,13 @@
 //! What can be told about a store.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder_base::Result;
 
+use crate::archive::Archive;
 use crate::body::Origin;
 use crate::index::Table;
-use crate::row::SegmentRow;
+use crate::row::{ObjectState, SegmentRow};
 use crate::store::Store;
 
 /// The state of a store, in bytes and counts.
@@ -44,6 +45,43 @@ pub struct StoreStatus {
     pub disk_full: bool,
     /// Why no writes are taken any more, when that is so.
     pub poisoned: Option<String>,
+    /// The bucket, if there is one.
+    pub bucket: Option<BucketStatus>,
+}
+
+/// The state of the bucket of a store, in bytes and counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketStatus {
+    /// Where it is.
+    pub place: String,
+    /// Segments in it.
+    pub objects: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// The most bytes there may be.
+    pub quota: u64,
+    /// Objects of evicted segments that are not deleted yet.
+    pub doomed_objects: u64,
+    /// Sealed segments that wait to be shipped.
+    pub waiting_segments: u64,
+    /// Segments whose chunks are in the bucket only.
+    pub offloaded_segments: u64,
+    /// Segments shipped since the opening.
+    pub shipped: u64,
+    /// Parts adopted where a client put them since the opening.
+    pub adopted: u64,
+    /// Reads of the bucket since the opening.
+    pub reads: u64,
+    /// Bytes of them.
+    pub read_bytes: u64,
+    /// Objects found gone since the opening.
+    pub vanished: u64,
+    /// Objects of evicted segments deleted since the opening.
+    pub deleted: u64,
+    /// Objects that nothing spoke of deleted since the opening.
+    pub orphans: u64,
+    /// Times it did not answer since it last did; 0 when it can be reached.
+    pub failures: u32,
 }
 
 impl Store {
@@ -77,6 +115,29 @@ impl Store {
             syncs: health.syncs.load(Ordering::Relaxed),
             disk_full: usage.disk_full.load(Ordering::Relaxed),
             poisoned: health.poisoned().map(str::to_owned),
+            bucket: core.archive.as_ref().map(|archive| self.bucket_status(archive)).transpose()?,
+        })
+    }
+
+    fn bucket_status(&self, archive: &Archive) -> Result<BucketStatus> {
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let counts = &archive.counts;
+        Ok(BucketStatus {
+            place: archive.place.clone(),
+            objects: archive.segments(ObjectState::Stored).len() as u64,
+            bytes: archive.bytes().0,
+            quota: count(&archive.quota),
+            doomed_objects: archive.segments(ObjectState::Doomed).len() as u64,
+            waiting_segments: self.core().to_ship()?.len() as u64,
+            offloaded_segments: self.core().files.stub_count(),
+            shipped: count(&counts.shipped),
+            adopted: count(&counts.adopted),
+            reads: count(&counts.reads),
+            read_bytes: count(&counts.read_bytes),
+            vanished: count(&counts.vanished),
+            deleted: count(&counts.deleted),
+            orphans: count(&counts.orphans),
+            failures: archive.failures(),
         })
     }
 }

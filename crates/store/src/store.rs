@@ -1,7 +1,6 @@
 //! The handle to an open store, its opening and its end.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Write as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,13 +10,15 @@ use std::thread::JoinHandle;
 use larder_base::{Clock, Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 
+use crate::archive::Archive;
 use crate::checkpoint::Checkpointer;
 use crate::committer::{self, Queue};
 use crate::core::{Core, Health, Usage};
 use crate::disk::{Disk, FsDisk, OnDisk};
 use crate::files::{SEGMENTS, STAGING, SegmentFiles};
+use crate::format::{attach, check_format};
 use crate::heat::Heat;
-use crate::index::{Index, Table};
+use crate::index::{Index, Table, meta};
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::recover::{Recovery, recover};
@@ -27,8 +28,14 @@ use crate::transfer::Claims;
 /// Offsets in a segment have 32 bits, with room for a last large group; below the least there would be only trailers.
 const SEGMENT_LENS: RangeInclusive<u64> = 4096..=1 << 30;
 
-/// What the file `format` says.
-const FORMAT: &str = "larder store 1\n";
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be used, with its bucket.
+    Use,
+    /// To have its index made anew, for which the bucket is not needed.
+    Rebuild,
+}
 
 /// An open store. A handle is cheap to clone; all clones are the same store.
 ///
@@ -44,6 +51,9 @@ pub(crate) struct Inner {
     pub(crate) checkpointer: Arc<Checkpointer>,
     pub(crate) evicting: Mutex<crate::evict::Progress>,
     pub(crate) scrubbing: Mutex<crate::scrub::Progress>,
+    /// Held while a segment is shipped.
+    pub(crate) shipping: Mutex<()>,
+    pub(crate) sweeping: Mutex<crate::sweep::Progress>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     recovery: Recovery,
     _lock: File,
@@ -65,6 +75,15 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_on(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::open_for(Purpose::Use, options, disk, clock)
+    }
+
+    pub(crate) fn open_for(
+        purpose: Purpose,
+        options: Options,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         if !SEGMENT_LENS.contains(&options.segment_len) {
             let (least, most) = (SEGMENT_LENS.start(), SEGMENT_LENS.end());
             let message = format!("a segment length of {} bytes; it must be {least} to {most}", options.segment_len);
@@ -73,7 +92,7 @@ impl Store {
         let dir = options.dir.clone();
         std::fs::create_dir_all(&dir).map_err(|error| dir_error("make data directory", &dir, error))?;
         let lock = lock(&dir)?;
-        check_format(&dir)?;
+        let archive = archive(purpose, &options, &clock)?;
         for directory in [SEGMENTS, STAGING] {
             disk.make_directory(directory).at("make directory", directory)?;
         }
@@ -81,7 +100,8 @@ impl Store {
         usage.quota.store(options.quota, Ordering::Relaxed);
         let core = Arc::new(Core {
             heat: Heat::new(options.retention),
-            files: SegmentFiles::new(Arc::clone(&disk)),
+            files: SegmentFiles::new(Arc::clone(&disk), archive.clone()),
+            archive,
             queue: Queue::default(),
             pool: Pool::new(options.workers)?,
             index: Arc::new(Index::open(&dir.join("index"))?),
@@ -99,6 +119,10 @@ impl Store {
             clock,
         });
         let (log, recovery) = recover(&core)?;
+        if core.archive.is_some() && core.index.get_flushed(Table::Meta, meta::POSITION)?.is_none() {
+            // From here on an index without a position is one that was lost, for which the bucket is asked what there is.
+            core.checkpoint(false)?;
+        }
         let quarantined = core.index.count(Table::Quarantine)?;
         core.health.quarantined.store(quarantined, Ordering::Relaxed);
         let checkpointer = Arc::new(Checkpointer::default());
@@ -116,6 +140,8 @@ impl Store {
             checkpointer,
             evicting: Mutex::default(),
             scrubbing: Mutex::default(),
+            shipping: Mutex::default(),
+            sweeping: Mutex::default(),
             threads: Mutex::new(vec![commits, checkpoints]),
             recovery,
             _lock: lock,
@@ -198,8 +224,25 @@ impl Drop for Inner {
     }
 }
 
-fn dir_error(operation: &'static str, path: &Path, error: std::io::Error) -> Error {
+pub(crate) fn dir_error(operation: &'static str, path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Failed, operation, path.display().to_string()).with_source(error)
+}
+
+/// The bucket of a directory, if it has one.
+fn archive(purpose: Purpose, options: &Options, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Archive>>> {
+    let attachment = check_format(&options.dir)?;
+    match (&options.bucket, attachment) {
+        (Some(bucket), attachment) => {
+            let attachment = attach(&options.dir, attachment, bucket)?;
+            Ok(Some(Arc::new(Archive::new(bucket, &attachment.id, Arc::clone(clock)))))
+        }
+        (None, Some(attachment)) if purpose == Purpose::Use => {
+            let message = format!("the segments of {} are in {}", options.dir.display(), attachment.place);
+            Err(Error::invalid("open store", message)
+                .with_hint("configure the bucket that it was used with, or another data directory"))
+        }
+        (None, _) => Ok(None),
+    }
 }
 
 /// Locks a data directory for this process.
@@ -215,36 +258,5 @@ pub(crate) fn lock(dir: &Path) -> Result<File> {
                 .with_hint("stop the other process, or give this one a data directory of its own"))
         }
         Err(TryLockError::Error(error)) => Err(dir_error("lock data directory", &path, error)),
-    }
-}
-
-/// Checks the version of a directory, and writes it into a new one.
-pub(crate) fn check_format(dir: &Path) -> Result<()> {
-    let path = dir.join("format");
-    let mut found = String::new();
-    match File::open(&path).and_then(|file| file.take(256).read_to_string(&mut found)) {
-        Ok(_) if found == FORMAT => Ok(()),
-        Ok(_) => {
-            let message = format!(
-                "{} holds a store of format {:?}; this Larder reads {:?}",
-                dir.display(),
-                found.trim_end(),
-                FORMAT.trim_end()
-            );
-            Err(Error::new(ErrorKind::Failed, "open store", message)
-                .with_hint("use the Larder version that wrote it, or another directory"))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let write = || {
-                let new = dir.join("format.new");
-                let mut file = File::create(&new)?;
-                file.write_all(FORMAT.as_bytes())?;
-                file.sync_all()?;
-                std::fs::rename(&new, &path)?;
-                File::open(dir)?.sync_all()
-            };
-            write().map_err(|error| dir_error("write format file", &path, error))
-        }
-        Err(error) => Err(dir_error("read format file", &path, error)),
     }
 }

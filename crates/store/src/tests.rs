@@ -2,11 +2,12 @@
 
 mod blobs;
 mod conformance;
-mod crash;
+pub(crate) mod crash;
 mod damage;
 mod entries;
 mod evict;
 mod formats;
 mod reopen;
 pub(crate) mod support;
+mod tier;
 mod transfer;

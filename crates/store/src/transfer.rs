@@ -14,11 +14,12 @@ use larder_base::{
     Adopted, ByteRange, ContentHash, Digest, Error, ErrorKind, Located, Namespace, PartName, Result, UploadId,
 };
 
-use crate::body::{Adoption, Origin};
+use crate::body::{Adoption, Origin, Shipment, Trailer};
+use crate::bucket::ObjectName;
 use crate::committer::Terms;
 use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk};
-use crate::files::{SEGMENTS, STAGING, segment_path};
+use crate::files::{SEGMENTS, STAGING, segment_path, stub_path};
 use crate::group::{Group, weight};
 use crate::log::write_trailer;
 use crate::rows::{MarksDue, Rows};
@@ -26,9 +27,11 @@ use crate::scan::read_trailer;
 use crate::store::Store;
 
 mod claims;
+mod object;
 mod verify;
 
 pub(crate) use claims::Claims;
+pub(crate) use object::staged_stub_path;
 pub(crate) use verify::{Checked, verify};
 
 /// The most bytes of a part: offsets in a segment have 32 bits, and a segment is evicted as a whole.
@@ -243,7 +246,7 @@ impl Store {
         let Some(row) = Rows::new(core).segment(id)? else { return Ok(None) };
         let Some(file) = core.segment_file(id)? else { return Ok(None) };
         let (at, length) = range.within(row.length);
-        Ok(Some(SegmentReader { file, at, end: at + length, path: segment_path(id) }))
+        Ok(Some(SegmentReader { core: Arc::clone(core), segment: id, file, at, end: at + length }))
     }
 }
 
@@ -263,7 +266,32 @@ fn adopt_in(
             format!("{staged}: what was just written is not there"),
         ));
     };
+    join(group, namespace, part, &Staged { path: staged, length, on_disk: length, object: None }, &trailer)
+}
+
+/// What is to become a segment, verified and durable.
+struct Staged {
+    /// Its file in staging.
+    path: String,
+    /// Bytes of the segment.
+    length: u64,
+    /// Bytes of the file: of a segment in the bucket it is only the stub.
+    on_disk: u64,
+    /// The object that it is in, with the bytes of that.
+    object: Option<(ObjectName, u64)>,
+}
+
+/// Logs that a segment joins the store and, when that is durable, moves it into its place.
+fn join(
+    group: &mut Group<'_>,
+    namespace: &Namespace,
+    part: PartName,
+    staged: &Staged,
+    trailer: &Trailer,
+) -> Result<()> {
     let segment = group.new_segment_id()?;
+    let Staged { path: staged, length, on_disk, object } = staged;
+    let (staged, length, on_disk) = (staged.clone(), *length, *on_disk);
     let adoption = Adoption { segment, length, time: group.now, namespace: namespace.clone(), part };
     let now = group.now;
     let mut due = MarksDue::new();
@@ -272,19 +300,27 @@ fn adopt_in(
         group.touched(&line.hash, &mut due)?;
     }
     group.due.append(&mut due);
+    let object = object.as_ref().map(|(object, length)| {
+        let shipment = Shipment { segment, made: true, length: *length, object: object.clone() };
+        crate::ship::log_in(group, &shipment)
+    });
     group.append(adoption.to_record());
     group.coming.insert(segment);
-    group.adopt(&adoption, &trailer)?;
+    group.adopt(&adoption, trailer)?;
     let disk = Arc::clone(&group.core.disk);
     group.after_sync.push(Box::new(move |core| {
-        let path = segment_path(segment);
+        let path = if object.is_some() { stub_path(segment) } else { segment_path(segment) };
         disk.rename(&staged, &path).at("adopt part", &path)?;
         disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)?;
         disk.sync_directory(STAGING).at("sync directory", STAGING)?;
+        if let (Some(archive), Some(object)) = (&core.archive, object) {
+            archive.set(segment, Some(object));
+            core.files.set_stub(segment, Some(on_disk));
+        }
         core.heat.add(segment);
         core.heat.touch_whole(segment, now);
         core.heat.marked(segment, now, false);
-        core.usage.segments.fetch_add(length, Ordering::Relaxed);
+        core.usage.segments.fetch_add(on_disk, Ordering::Relaxed);
         Ok(())
     }));
     Ok(())
@@ -292,10 +328,18 @@ fn adopt_in(
 
 /// Bytes of a segment, piece by piece. The file stays readable while this lives, even if the segment is evicted.
 pub struct SegmentReader {
+    core: Arc<Core>,
+    segment: u32,
     file: Arc<dyn DiskFile>,
     at: u64,
     end: u64,
-    path: String,
+}
+
+impl SegmentReader {
+    /// Whether the segment is in the bucket only.
+    pub(crate) fn waits_for_bucket(&self) -> bool {
+        self.core.files.stub(self.segment).is_some()
+    }
 }
 
 impl Iterator for SegmentReader {
@@ -306,7 +350,14 @@ impl Iterator for SegmentReader {
             return None;
         }
         let mut piece = vec![0; (self.end - self.at).min(PIECE) as usize];
-        let read = crate::disk::read_exact_at(&*self.file, &mut piece, self.at).at("read segment", &self.path);
+        let read = match crate::disk::read_exact_at(&*self.file, &mut piece, self.at) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.core.object_vanished(self.segment);
+                let message = format!("segment {}: its object is gone from the bucket", self.segment);
+                Err(Error::new(ErrorKind::Corrupt, "read segment", message))
+            }
+            read => read.at("read segment", &self.core.files.path(self.segment)),
+        };
         self.at = if read.is_ok() { self.at + piece.len() as u64 } else { self.end };
         Some(read.map(|()| piece.into()))
     }

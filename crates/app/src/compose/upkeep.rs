@@ -38,7 +38,7 @@ pub async fn collect(store: &StoreService) -> Result<Value> {
     loop {
         let step = store.blocking(larder_store::Store::evict_step).await?;
         total.add(&step);
-        if step.segments == 0 {
+        if step.is_none() {
             break;
         }
     }
@@ -48,6 +48,7 @@ pub async fn collect(store: &StoreService) -> Result<Value> {
         "evicted_blobs": total.blobs,
         "evicted_entries": total.entries,
         "kept": total.kept,
+        "offloaded_segments": total.offloaded,
         "freed_bytes": total.bytes,
         "bytes": status.bytes,
         "quota": status.quota,
@@ -69,7 +70,7 @@ impl Job for Eviction {
         Box::pin(async {
             let step = self.store.blocking(larder_store::Store::evict_step).await?;
             self.total.lock().add(&step);
-            Ok(if step.segments > 0 { Next::Now } else { Next::After(EVICTION_EVERY) })
+            Ok(if step.is_none() { Next::After(EVICTION_EVERY) } else { Next::Now })
         })
     }
 

@@ -49,6 +49,24 @@ fn the_header_is_laid_out_as_the_format_page_says() {
 }
 
 #[test]
+fn a_record_has_the_lowest_version_that_knows_its_kind_and_an_unknown_one_is_named() {
+    let mut header = Record::other(RecordKind::Touch, None, Bytes::new()).header.encode();
+    assert_eq!(header[4], 1);
+    assert_eq!(Record::other(RecordKind::Shipment, None, Bytes::new()).header.encode()[4], 2);
+    let decode = |header: &mut [u8; RECORD_HEADER_LEN]| {
+        let checksum = xxhash_rust::xxh3::xxh3_64(&header[..56]);
+        header[56..].copy_from_slice(&checksum.to_le_bytes());
+        RecordHeader::decode(header).map(|header| header.kind)
+    };
+    header[4] = 3;
+    assert_eq!(decode(&mut header), Err(BadRecord::Version(3)));
+    (header[4], header[5]) = (1, RecordKind::Shipment.code());
+    assert_eq!(decode(&mut header), Err(BadRecord::Field("version of this kind")));
+    header[4] = 2;
+    assert_eq!(decode(&mut header), Ok(RecordKind::Shipment));
+}
+
+#[test]
 fn any_flipped_byte_is_seen() {
     let content = b"what it serves hashes to its name. ".repeat(20);
     let record = chunk_record(&content);

@@ -143,6 +143,11 @@ impl FaultyDisk {
         (state.full, state.fault) = (false, None);
     }
 
+    /// The power is gone from now on.
+    pub(crate) fn cut(&self) {
+        self.state.lock().dead = true;
+    }
+
     /// Whether the power is gone.
     pub(crate) fn is_dead(&self) -> bool {
         self.state.lock().dead

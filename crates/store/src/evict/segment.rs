@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use larder_base::segment::{Record, RecordKind};
+use bytes::Bytes;
+use larder_base::segment::{Record, RecordHeader, RecordKind};
 use larder_base::{ContentHash, EntryAddress, Error, ErrorKind, Namespace, Result, Timestamp};
 
 use super::Evicted;
-use crate::body::{Adoption, Grant, Origin, Placed, Removal, TouchMark, Trailer, TrailerLine, eviction_record};
+use crate::body::{
+    Adoption, Grant, Origin, Placed, Removal, Shipment, TouchMark, Trailer, TrailerLine, decode_eviction,
+    eviction_record,
+};
 use crate::committer::Terms;
 use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk};
-use crate::files::segment_path;
 use crate::group::{Group, weight};
 use crate::index::Table;
 use crate::log::read_lines;
-use crate::row::{BlobRow, EntryRow};
+use crate::row::{BlobRow, EntryRow, ObjectRow, ObjectState};
 use crate::rows::Rows;
 use crate::scan::{Scanner, Step, read_body_at, read_trailer};
 use crate::store::Store;
@@ -36,6 +39,17 @@ struct Plan {
     grants: Vec<Grant>,
     adoptions: Vec<Adoption>,
     removals: Vec<Removal>,
+    shipments: Vec<Shipment>,
+    /// Evicted segments whose objects are not deleted yet.
+    doomed: Vec<u32>,
+}
+
+/// What the end of a segment's life must hand on.
+#[derive(Clone)]
+struct Legacy {
+    removals: Vec<Removal>,
+    shipments: Vec<Shipment>,
+    doomed: Vec<u32>,
 }
 
 impl Store {
@@ -45,10 +59,19 @@ impl Store {
         if !core.heat.freeze(id, core.now()) {
             return Ok(None);
         }
+        self.evict_or_thaw(id, evicted)
+    }
+
+    /// Drops a segment whose chunks are lost, whatever was promised of them.
+    pub(crate) fn evict_lost_segment(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
+        if self.core().heat.freeze_lost(id) { self.evict_or_thaw(id, evicted) } else { Ok(None) }
+    }
+
+    fn evict_or_thaw(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
         match self.evict_frozen(id, evicted) {
             Ok(Some(length)) => Ok(Some(length)),
             other => {
-                core.heat.thaw(id);
+                self.core().heat.thaw(id);
                 other
             }
         }
@@ -56,7 +79,8 @@ impl Store {
 
     fn evict_frozen(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
         let core = self.core();
-        let path = segment_path(id);
+        let path = core.files.path(id);
+        let lost = core.archive.as_ref().is_some_and(|archive| archive.is_vanished(id));
         let Some(file) = core.segment_file(id)? else { return Ok(None) };
         let length = file.size().at("measure segment", &path)?;
         let Some((trailer, hidden)) = table(&*file, length).at("read segment", &path)? else { return Ok(None) };
@@ -64,10 +88,12 @@ impl Store {
             // Some of its records cannot be found without the index, and one of them may be in use.
             return Ok(None);
         }
-        let plan = plan(core, &*file, id, &trailer)?;
-        if plan.keep_bytes > length - length / 4 {
+        let plan = plan(core, &*file, id, &trailer, lost)?;
+        if plan.keep_bytes > length - length / 4 && !lost {
             return Ok(None);
         }
+        // On the disk, that is: of a segment whose chunks are in the bucket only there is its stub.
+        let length = core.files.stub(id).unwrap_or(length);
         let older = core.heat.ids().first().is_some_and(|oldest| *oldest < id);
         let queue = &core.queue;
         evicted.kept += self.copy_blobs(&*file, id, &plan.keep)?;
@@ -82,7 +108,8 @@ impl Store {
             })?;
         }
         let own: HashSet<ContentHash> = trailer.lines.iter().map(|line| line.hash).collect();
-        let Plan { keep_entries, drop_entries, grants, adoptions, removals, .. } = plan;
+        let Plan { keep_entries, drop_entries, grants, adoptions, removals, shipments, doomed, .. } = plan;
+        let legacy = Legacy { removals, shipments, doomed };
         for (address, ordinal) in keep_entries {
             let terms = Terms::housekeeping(weight([8192])).unsynced();
             evicted.kept += u64::from(queue.call(terms, move |group| copy_entry(group, address, id, ordinal))?);
@@ -106,10 +133,10 @@ impl Store {
         }
         let terms = Terms::housekeeping(weight([4096]));
         let conclude = move || {
-            let removals = removals.clone();
-            move |group: &mut Group<'_>| conclude(group, id, older, removals)
+            let legacy = legacy.clone();
+            move |group: &mut Group<'_>| conclude(group, id, older, legacy)
         };
-        match queue.call(terms, conclude()) {
+        let doomed = match queue.call(terms, conclude()) {
             Err(error) if error.kind() == ErrorKind::Full => {
                 // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first; but what
                 // was written again must be durable before, which the record would have waited for.
@@ -117,13 +144,17 @@ impl Store {
                 core.health.check("evict segment")?;
                 core.disk.remove(&path).at("remove segment", &path)?;
                 core.files.forget(id);
-                if let Err(error) = queue.call(terms, conclude()) {
+                queue.call(terms, conclude()).unwrap_or_else(|error| {
                     tracing::warn!(%error, segment = id, "a segment was dropped without a record of it");
-                }
+                    None
+                })
             }
             other => other?,
-        }
+        };
         core.files.forget(id);
+        if let (Some(archive), Some(row)) = (&core.archive, doomed) {
+            archive.set(id, Some(row));
+        }
         evicted.segments += 1;
         evicted.bytes += length;
         Ok(Some(length))
@@ -131,13 +162,23 @@ impl Store {
 
     /// Writes blobs again at the end of the log, as they lie.
     fn copy_blobs(&self, file: &dyn DiskFile, id: u32, keep: &[(u64, u32, TrailerLine)]) -> Result<u64> {
+        let core = self.core();
+        // What comes from the bucket is believed only if it hashes to its name.
+        let is_remote = core.files.stub(id).is_some();
         let mut copied = 0;
         let mut batch = Vec::new();
         let mut bytes = 0;
         for (at, (offset, ordinal, line)) in keep.iter().enumerate() {
             let mut scanner = Scanner::new(file, *offset, offset + line.record_len());
-            match scanner.next().at("read segment", &segment_path(id))? {
-                Some(Step::Record { header, body: Ok(body), .. }) if header.hash == line.hash => {
+            let step = scanner.next().inspect_err(|error| {
+                if is_remote && error.kind() == std::io::ErrorKind::NotFound {
+                    core.object_vanished(id);
+                }
+            });
+            match step.at("read segment", &core.files.path(id))? {
+                Some(Step::Record { header, body: Ok(body), .. })
+                    if header.hash == line.hash && (!is_remote || is_whole(&header, &body)) =>
+                {
                     bytes += header.record_len();
                     batch.push((Record { header, body }, *ordinal));
                 }
@@ -146,7 +187,7 @@ impl Store {
             if bytes > COPY_AT_ONCE || at + 1 == keep.len() {
                 let records = std::mem::take(&mut batch);
                 let terms = Terms::housekeeping(bytes).unsynced();
-                copied += self.core().queue.call(terms, move |group| copy_records(group, id, records))?;
+                copied += core.queue.call(terms, move |group| copy_records(group, id, records))?;
                 bytes = 0;
             }
         }
@@ -182,7 +223,7 @@ impl Store {
         if adopted == id || !core.heat.exists(adopted) {
             return Ok(());
         }
-        let path = segment_path(adopted);
+        let path = core.files.path(adopted);
         let Some(file) = core.segment_file(adopted)? else { return Ok(()) };
         let length = file.size().at("measure segment", &path)?;
         let Some((trailer, _)) = table(&*file, length).at("read segment", &path)? else { return Ok(()) };
@@ -233,10 +274,16 @@ fn table(file: &dyn DiskFile, length: u64) -> std::io::Result<Option<(Trailer, b
     Ok(Some((Trailer { origin: Origin::Log, lines: lines.unwrap_or_default() }, hidden)))
 }
 
-fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer) -> Result<Plan> {
+/// Whether the content of a record that is copied is what its name says.
+fn is_whole(header: &RecordHeader, body: &Bytes) -> bool {
+    header.kind != RecordKind::Chunk || header.open_chunk(body).is_ok()
+}
+
+/// What becomes of a segment, whose chunks may be `lost`.
+fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer, lost: bool) -> Result<Plan> {
     let rows = Rows::new(core);
     let mut plan = Plan::default();
-    let path = segment_path(id);
+    let path = core.files.path(id);
     for (ordinal, offset, line) in trailer.placed() {
         let body = || read_body_at(file, offset, line).at("read segment", &path);
         match line.kind {
@@ -246,7 +293,8 @@ fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer) -> Result<
                 if place.is_none_or(|place| place.segment != id || place.ordinal != ordinal) {
                     continue;
                 }
-                if core.heat.is_touched(id, ordinal, rows.now) {
+                let is_lost = lost && line.kind == RecordKind::Chunk;
+                if !is_lost && core.heat.is_touched(id, ordinal, rows.now) {
                     plan.keep_bytes += line.record_len();
                     plan.keep.push((offset, ordinal, *line));
                 } else {
@@ -262,7 +310,7 @@ fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer) -> Result<
                 if row.is_none_or(|row| row.segment != id || row.ordinal != ordinal) {
                     continue;
                 }
-                if core.heat.is_touched(id, ordinal, rows.now) {
+                if lost || core.heat.is_touched(id, ordinal, rows.now) {
                     plan.keep_bytes += line.record_len();
                     plan.keep_entries.push((address, ordinal));
                 } else {
@@ -272,7 +320,9 @@ fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer) -> Result<
             RecordKind::Grant => plan.grants.extend(body()?.and_then(|body| Grant::decode(&body).ok())),
             RecordKind::Adoption => plan.adoptions.extend(body()?.and_then(|body| Adoption::decode(&body).ok())),
             RecordKind::Removal => plan.removals.extend(body()?.and_then(|body| Removal::decode(&body).ok())),
-            RecordKind::Commit | RecordKind::Eviction | RecordKind::Touch | RecordKind::Trailer => {}
+            RecordKind::Shipment => plan.shipments.extend(body()?.and_then(|body| Shipment::decode(&body).ok())),
+            RecordKind::Eviction => plan.doomed.extend(body()?.and_then(|body| decode_eviction(&body).ok())),
+            RecordKind::Commit | RecordKind::Touch | RecordKind::Trailer | RecordKind::Stub => {}
         }
     }
     Ok(plan)
@@ -305,25 +355,41 @@ fn copy_entry(group: &mut Group<'_>, address: EntryAddress, id: u32, ordinal: u3
     Ok(true)
 }
 
-/// The last record of a segment's life, with what other segments still need of it.
-fn conclude(group: &mut Group<'_>, id: u32, older: bool, removals: Vec<Removal>) -> Result<()> {
+/// The last record of a segment's life, with what other segments still need of it. Returns what is known of its object.
+fn conclude(group: &mut Group<'_>, id: u32, older: bool, legacy: Legacy) -> Result<Option<ObjectRow>> {
     if id == group.segment {
         // It is pinned, so nothing comes here; but what is acknowledged from now on would lie in an unlinked file.
         let message = format!("segment {id} is the end of the log");
         return Err(Error::new(ErrorKind::Failed, "evict segment", message));
     }
-    for removal in removals.into_iter().filter(|_| older) {
+    for removal in legacy.removals.into_iter().filter(|_| older) {
         let key = group.find_entry_key(&removal.address)?;
         let there = key.map(|key| group.get(Table::Entries, &key)).transpose()?.flatten();
         if there.is_none() {
             group.append(removal.to_record());
         }
     }
+    for shipment in legacy.shipments {
+        // Objects of other segments must stay known. One that came since to be there has a later record elsewhere.
+        let row = group.object(shipment.segment)?.filter(|row| row.name == shipment.object);
+        let made = row.filter(|_| shipment.segment != id).map(|row| row.state);
+        if let Some(state) = made.filter(|state| *state != ObjectState::Doomed) {
+            let made = state == ObjectState::Stored;
+            group.append(Shipment { made, ..shipment }.to_record());
+        }
+    }
+    for evicted in legacy.doomed {
+        // Made anew, the index must not find the object of an evicted segment and take it for one that is not.
+        if group.object(evicted)?.is_some_and(|row| row.state == ObjectState::Doomed) {
+            group.append(eviction_record(evicted));
+        }
+    }
     group.append(eviction_record(id));
+    let object = group.doom(id)?;
     group.delete(Table::Segments, &id.to_be_bytes());
     // Nothing of it is served from here on, and no row speaks of it once this is published.
     group.core.heat.remove(id);
-    Ok(())
+    Ok(object)
 }
 
 impl Group<'_> {

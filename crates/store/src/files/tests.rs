@@ -21,7 +21,7 @@ fn only_so_many_files_stay_open_and_the_one_used_longest_ago_goes() {
     for id in ids.clone() {
         disk.create(&segment_path(id)).unwrap();
     }
-    let files = SegmentFiles::new(disk);
+    let files = SegmentFiles::new(disk, None);
     for id in ids {
         files.get(id).unwrap();
         files.get(1).unwrap();

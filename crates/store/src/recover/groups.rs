@@ -8,7 +8,7 @@ use larder_base::segment::RecordKind;
 use crate::body::{Commit, Trailer, TrailerLine};
 use crate::disk::DiskFile;
 use crate::row::Position;
-use crate::scan::{Scanner, Step, step_over};
+use crate::scan::{Scanner, Step, read_body_at, step_over};
 
 /// One record of a group.
 pub(super) struct Item {
@@ -87,6 +87,28 @@ pub(super) fn read_groups(
     }
     if !open.is_empty() {
         read.groups.push(GroupRead { items: open, end: scanner.offset(), committed: false });
+    }
+    Ok(read)
+}
+
+/// As [`read_groups`], of a segment of which the disk has only the stub: its chunks are in the bucket and not looked at.
+pub(super) fn read_groups_of_stub(file: &dyn DiskFile, from: Position, trailer: &Trailer) -> io::Result<Read> {
+    let mut read = Read { groups: Vec::new(), proven: u64::MAX, blocked: false };
+    let mut open: Vec<Item> = Vec::new();
+    let mut end = from.offset;
+    for (ordinal, offset, line) in trailer.placed().filter(|(_, offset, _)| *offset >= from.offset) {
+        let is_chunk = line.kind == RecordKind::Chunk;
+        let body = if is_chunk { Some(Bytes::new()) } else { read_body_at(file, offset, line)? };
+        let (good, body) = (body.is_some(), body.unwrap_or_default());
+        let commit = (line.kind == RecordKind::Commit).then(|| Commit::decode(&body).ok()).flatten();
+        open.push(Item { offset, ordinal, line: *line, good, body });
+        end = offset + line.record_len();
+        if let Some(commit) = commit {
+            close(&mut read.groups, std::mem::take(&mut open), commit.start, end);
+        }
+    }
+    if !open.is_empty() {
+        read.groups.push(GroupRead { items: open, end, committed: false });
     }
     Ok(read)
 }

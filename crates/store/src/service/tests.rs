@@ -193,3 +193,41 @@ async fn an_entry_whose_value_rotted_is_absent() {
     assert!(Blobs::get(&service, &ns("a"), &hash, ByteRange::ALL).await.unwrap().is_none());
     assert_eq!(Entries::get(&service, &at, Access::Serve).await.unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_does_not_answer_keeps_nobody_from_what_is_on_the_disk() {
+    use crate::bucket::faulty::FaultyBucket;
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = FaultyBucket::default();
+    let attached = crate::BucketOptions::new(Arc::new(bucket.clone()), "memory", 1 << 30, [7; 16]);
+    let options = crate::Options { segment_len: 1 << 20, bucket: Some(attached), ..options(dir.path()) };
+    let service = StoreService::new(crate::Store::open(options, HandClock::new()).unwrap(), 1);
+    let (far, near) = (noise(1, 4 << 20), noise(2, 4 << 20));
+    let put = async |content: &Bytes| {
+        let body = stream(pieces(content, 300_000));
+        Blobs::put(&service, &ns("a"), None, None, body).await.unwrap().hash
+    };
+    let far_hash = put(&far).await;
+    let offload = |store: &crate::Store| {
+        while store.ship_next()?.is_some() {}
+        while store.offload_until(|_| false)? > 0 {}
+        Ok(())
+    };
+    service.remote(offload).await.unwrap();
+    let near_hash = put(&near).await;
+    // Nobody gets an answer until the other blob was read, with the one thread there is for the disk.
+    let (answer, wait) = crossbeam_channel::bounded::<()>(0);
+    bucket.on_call(move || assert!(wait.recv().is_err(), "nothing is sent, the other end goes"));
+    let get = async |hash| {
+        let blob = Blobs::get(&service, &ns("a"), hash, ByteRange::ALL).await.unwrap().unwrap();
+        collect(blob.body, usize::MAX).await.unwrap()
+    };
+    let read_near = async {
+        let read = get(&near_hash).await;
+        drop(answer);
+        read
+    };
+    let (read_far, read_near) = futures_util::future::join(get(&far_hash), read_near).await;
+    assert!(read_far == far && read_near == near);
+    assert!(bucket.calls() > 3);
+}

@@ -18,7 +18,7 @@ use crate::{Durability, Options, Store};
 
 /// One operation of a script.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Blob { namespace: &'static str, content: Bytes },
     Entry { key: u8, value: Bytes, link: Option<Bytes>, condition: PutIf },
     Remove { key: u8 },
@@ -27,28 +27,28 @@ enum Step {
 }
 
 /// A namespace and the hash of a blob in it.
-type Name = (&'static str, ContentHash);
+pub(crate) type Name = (&'static str, ContentHash);
 
 /// What may be found.
 #[derive(Default)]
-struct Model {
+pub(crate) struct Model {
     /// Blobs by namespace and hash, and whether they must be there.
     blobs: BTreeMap<Name, (Bytes, bool)>,
     /// Values that may be found at a key; `None` is nothing.
     entries: BTreeMap<u8, BTreeSet<Option<Bytes>>>,
     /// Parts received, whose adoption may have happened.
-    parts: BTreeMap<u32, Vec<Bytes>>,
+    pub(crate) parts: BTreeMap<u32, Vec<Bytes>>,
 }
 
 fn at(key: u8) -> EntryAddress {
     address("a", "trusted", "test", &format!("key-{key}"))
 }
 
-fn part(number: u32) -> PartName {
+pub(crate) fn part(number: u32) -> PartName {
     PartName { upload: UploadId::from_random([7; 16]), number }
 }
 
-fn upload_body(contents: &[Bytes]) -> Bytes {
+pub(crate) fn upload_body(contents: &[Bytes]) -> Bytes {
     let mut body = SEGMENT_HEADER.to_vec();
     for content in contents {
         let record = Record::chunk(ContentHash::of(content), content.clone(), 1);
@@ -59,16 +59,16 @@ fn upload_body(contents: &[Bytes]) -> Bytes {
 }
 
 impl Model {
-    fn may_have(&mut self, namespace: &'static str, content: &Bytes) {
+    pub(crate) fn may_have(&mut self, namespace: &'static str, content: &Bytes) {
         self.blobs.entry((namespace, ContentHash::of(content))).or_insert((content.clone(), false));
     }
 
-    fn must_have(&mut self, namespace: &'static str, content: &Bytes) {
+    pub(crate) fn must_have(&mut self, namespace: &'static str, content: &Bytes) {
         self.blobs.insert((namespace, ContentHash::of(content)), (content.clone(), true));
     }
 
     /// Runs a step against the store, and takes its answer, or its failure, into account.
-    fn run(&mut self, store: &Store, step: &Step) -> Result<()> {
+    pub(crate) fn run(&mut self, store: &Store, step: &Step) -> Result<()> {
         match step {
             Step::Blob { namespace, content } => {
                 self.may_have(namespace, content);
@@ -118,7 +118,7 @@ impl Model {
     }
 
     /// Compares the store with what may be found after an opening, which settles what was open.
-    fn check(&mut self, store: &Store, context: &str) {
+    pub(crate) fn check(&mut self, store: &Store, context: &str) {
         let (blobs, entries) = self.look(store, context);
         for name in blobs {
             self.blobs.get_mut(&name).unwrap().1 = true;
@@ -128,7 +128,7 @@ impl Model {
 
     /// Compares the store with what may be found. A write that failed may be absent now and there after an opening, so
     /// nothing is settled.
-    fn look(&self, store: &Store, context: &str) -> (Vec<Name>, BTreeMap<u8, BTreeSet<Option<Bytes>>>) {
+    pub(crate) fn look(&self, store: &Store, context: &str) -> (Vec<Name>, BTreeMap<u8, BTreeSet<Option<Bytes>>>) {
         let (mut blobs, mut entries) = (Vec::new(), BTreeMap::new());
         for ((namespace, hash), (content, must)) in &self.blobs {
             match get(store, namespace, hash) {
@@ -156,7 +156,7 @@ impl Model {
     }
 }
 
-fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
+pub(crate) fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
     let mut dice = Dice(seed);
     let mut steps: Vec<Step> = Vec::new();
     let mut contents: Vec<Bytes> = Vec::new();

@@ -16,7 +16,7 @@ pub(crate) struct Claims {
 
 impl Claims {
     /// Waits until nobody works on a part, and keeps others from it.
-    pub(super) fn claim(&self, part: &PartName) -> Claim<'_> {
+    pub(crate) fn claim(&self, part: &PartName) -> Claim<'_> {
         let mut parts = self.parts.lock();
         while !parts.insert(part.clone()) {
             self.released.wait(&mut parts);
@@ -31,7 +31,7 @@ impl Claims {
 }
 
 /// The right to change a part, until it is dropped.
-pub(super) struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     claims: &'a Claims,
     part: PartName,
 }
