@@ -1,5 +1,7 @@
 //! The bucket of a configuration: the one place where the environment and files of Amazon's tools are read.
 
+mod objects;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use larder_remote::{HttpClient, Policy};
 
 use crate::clock::SystemClock;
 use crate::config::BucketSection;
+
+pub use objects::Objects;
 
 /// Where a machine of Amazon's asks for its role.
 const METADATA_SERVICE: &str = "http://169.254.169.254";

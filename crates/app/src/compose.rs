@@ -2,6 +2,7 @@
 
 mod upkeep;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +11,13 @@ use axum::Router;
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result};
 use larder_cache::{Cache, Jobs, Rights, Signer, Tiers};
 use larder_door::Section;
-use larder_store::{Durability, Options, Store, StoreService};
+use larder_store::{BucketOptions, BucketStatus, Durability, Options, Store, StoreService};
 use serde_json::{Value, json};
 use tracing::info;
 
+use crate::bucket::{Objects, bucket};
 use crate::clock::SystemClock;
-use crate::config::{self, ByteSize, Config, CredentialSection};
+use crate::config::{self, BucketSection, ByteSize, Config, CredentialSection};
 use crate::doors::DOORS;
 use crate::secret::secret_of;
 use crate::server::{About, Kept, only_local, pages};
@@ -37,14 +39,17 @@ pub struct Server {
 ///
 /// # Errors
 /// When the data directory cannot be used, or a section of the configuration cannot be read.
-pub fn compose(config: &Config, data: &Path) -> Result<Server> {
+pub fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<Server> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let quota = match config.quota {
         Some(quota) => quota.0,
         None => automatic_quota(data)?,
     };
     let opening = Instant::now();
-    let store = Store::open(store_options(config, data, quota), clock.clone())?;
+    let mut options = store_options(config, data, quota);
+    options.bucket = bucket_options(&config.bucket, environment)?;
+    // With a bucket it may have to ask that first.
+    let store = tokio::task::block_in_place(|| Store::open(options, clock.clone()))?;
     let opened_in = opening.elapsed();
     let recovery = store.recovery();
     let status = store.status()?;
@@ -67,10 +72,10 @@ pub fn compose(config: &Config, data: &Path) -> Result<Server> {
     let is_open = matches!(rights, Rights::Open);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
     let mut routes = open_doors(config, &cache)?;
-    upkeep::start(&jobs, &store);
+    upkeep::start(&jobs, &store, config.bucket.orphan_age.0);
     routes = routes.merge(pages(About {
         cache,
-        store: Arc::new(KeptStore { store: store.clone(), opened_in }),
+        store: Arc::new(KeptStore { store: store.clone(), opened_in, orphan_age: config.bucket.orphan_age.0 }),
         started: clock.now(),
         clock,
         doors: DOORS.iter().map(|door| door.name).collect(),
@@ -85,10 +90,7 @@ pub fn compose(config: &Config, data: &Path) -> Result<Server> {
 ///
 /// # Errors
 /// When none was asked for and the user has no home.
-pub fn data_directory(
-    asked: Option<&Path>,
-    environment: &std::collections::BTreeMap<String, String>,
-) -> Result<PathBuf> {
+pub fn data_directory(asked: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<PathBuf> {
     let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(asked) = asked {
         return Ok(asked.to_owned());
@@ -116,6 +118,17 @@ fn store_options(config: &Config, data: &Path, quota: u64) -> Options {
         config::Durability::Relaxed => Durability::Relaxed,
     };
     options
+}
+
+/// The bucket that sealed segments go to, if one is configured.
+fn bucket_options(section: &BucketSection, environment: &BTreeMap<String, String>) -> Result<Option<BucketOptions>> {
+    let Some(bucket) = bucket(section, environment)? else { return Ok(None) };
+    let mut fresh_id = [0; 16];
+    getrandom::fill(&mut fresh_id)
+        .map_err(|error| Error::new(ErrorKind::Failed, "open bucket", format!("no random bytes: {error}")))?;
+    let quota = section.quota.map_or(u64::MAX, |quota| quota.0);
+    let objects = Arc::new(Objects::new(bucket, section.direct.0));
+    Ok(Some(BucketOptions::new(objects, section.url.clone(), quota, fresh_id)))
 }
 
 /// What the directory takes now and half of what is free, at most 100 GiB.
@@ -168,6 +181,7 @@ fn open_doors(config: &Config, cache: &Cache) -> Result<Router> {
 struct KeptStore {
     store: StoreService,
     opened_in: Duration,
+    orphan_age: Duration,
 }
 
 impl Kept for KeptStore {
@@ -193,6 +207,7 @@ impl Kept for KeptStore {
             "disk_full": status.disk_full,
             "poisoned": status.poisoned,
             "open_seconds": self.opened_in.as_secs_f64(),
+            "bucket": status.bucket.as_ref().map(bucket_status),
         })
     }
 
@@ -201,7 +216,27 @@ impl Kept for KeptStore {
             if let Some(quota) = quota {
                 self.store.store().set_quota(quota);
             }
-            upkeep::collect(&self.store).await
+            upkeep::collect(&self.store, self.orphan_age).await
         })
     }
+}
+
+fn bucket_status(status: &BucketStatus) -> Value {
+    json!({
+        "place": status.place,
+        "objects": status.objects,
+        "bytes": status.bytes,
+        "quota": Some(status.quota).filter(|quota| *quota != u64::MAX),
+        "doomed_objects": status.doomed_objects,
+        "waiting_segments": status.waiting_segments,
+        "offloaded_segments": status.offloaded_segments,
+        "shipped": status.shipped,
+        "adopted": status.adopted,
+        "reads": status.reads,
+        "read_bytes": status.read_bytes,
+        "vanished": status.vanished,
+        "deleted": status.deleted,
+        "orphans": status.orphans,
+        "failures": status.failures,
+    })
 }

@@ -9,13 +9,14 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 
 use crate::{
     Access, ContentHash, Digest, Entry, EntryAddress, EntryPrefix, Error, ErrorKind, ListPage, Namespace, NewEntry,
-    PutIf, PutOutcome, Result,
+    PutIf, PutOutcome, Result, Timestamp,
 };
 
 /// A future that a trait object can return.
@@ -133,15 +134,38 @@ pub trait Segments: Send + Sync {
     /// the same part replaces the first.
     fn receive<'a>(&'a self, part: &'a PartName, length: u64, body: BlobStream) -> BoxFuture<'a, Result<()>>;
 
-    /// Verifies a received part, record by record, and makes its chunks present in the namespace, durably. `None` when
-    /// no such part waits: never received, adopted before, or discarded. A bad record is [`ErrorKind::Invalid`] and
-    /// nothing of the part becomes visible.
-    fn adopt<'a>(&'a self, namespace: &'a Namespace, part: &'a PartName) -> BoxFuture<'a, Result<Option<Adopted>>>;
+    /// Where clients read these bytes without passing through here, in the order asked, for about so long; `None` for
+    /// those that only [`Segments::read`] has. A URL shows nothing but its range.
+    fn read_urls<'a>(
+        &'a self,
+        ranges: &'a [SegmentRange],
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Option<TransferUrl>>>>;
 
-    /// The parts that wait, of one upload or of all.
+    /// Where a client puts a part of exactly `length` bytes without passing through here, for about so long; `None` when
+    /// it is to be [received](Segments::receive). What was put there waits as if it had been received.
+    fn receive_url<'a>(
+        &'a self,
+        part: &'a PartName,
+        length: u64,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Option<TransferUrl>>>;
+
+    /// Verifies a part of exactly `length` bytes, record by record, and makes its chunks present in the namespace, durably.
+    /// `None` when no such part waits: never received, adopted before, or discarded. A bad record or another length is
+    /// [`ErrorKind::Invalid`] and nothing of the part becomes visible.
+    fn adopt<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        part: &'a PartName,
+        length: u64,
+    ) -> BoxFuture<'a, Result<Option<Adopted>>>;
+
+    /// The parts that were received and wait, of one upload or of all. Those that were put by URL are not told: whoever
+    /// gave the URL out knows them.
     fn waiting<'a>(&'a self, upload: Option<&'a UploadId>) -> BoxFuture<'a, Result<Vec<PartName>>>;
 
-    /// Forgets the parts of an upload that were not adopted.
+    /// Forgets the parts of an upload that were not adopted, however they came.
     fn discard<'a>(&'a self, upload: &'a UploadId) -> BoxFuture<'a, Result<()>>;
 }
 
@@ -156,6 +180,34 @@ pub struct Located {
     pub offset: u64,
     /// The bytes of the record, header included.
     pub length: u64,
+}
+
+/// Some bytes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentRange {
+    /// The segment.
+    pub segment: u64,
+    /// The first byte.
+    pub offset: u64,
+    /// How many bytes; at least 1.
+    pub length: u64,
+}
+
+/// A URL that carries the right to one transfer. It is a secret until it expires.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TransferUrl {
+    /// The URL.
+    pub url: String,
+    /// Headers that must be sent as they are: names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// Until when the transfer must have begun.
+    pub expires: Timestamp,
+}
+
+impl fmt::Debug for TransferUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransferUrl").field("expires", &self.expires).finish_non_exhaustive()
+    }
 }
 
 /// What adopting a part added.

@@ -1,13 +1,14 @@
 //! The handle that doors hold.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use larder_base::{
     Access, Adopted, Attributes, Blob, BlobStream, Blobs, ByteRange, Clock, ContentHash, Digest, DoorName, Entries,
     Entry, EntryAddress, EntryBody, EntryPrefix, Error, Key, ListPage, Located, Namespace, NewEntry, PartName, PutIf,
-    PutOutcome, Result, Scope, Segments, UploadId, chunk,
+    PutOutcome, Result, Scope, SegmentRange, Segments, TransferUrl, UploadId, chunk,
 };
 
 use crate::counters::{Counters, Outcome};
@@ -418,12 +419,28 @@ impl DoorCache {
         self.cache.tiers.segments.receive(part, length, body).await
     }
 
-    /// Verifies a part and makes its chunks present in a namespace.
+    /// Where clients read bytes of segments without passing through here, if they can.
     ///
     /// # Errors
     /// Those of the tier.
-    pub async fn adopt_part(&self, caller: &Caller, part: &PartName) -> Result<Option<Adopted>> {
-        self.cache.tiers.segments.adopt(caller.namespace(), part).await
+    pub async fn read_urls(&self, ranges: &[SegmentRange], lifetime: Duration) -> Result<Vec<Option<TransferUrl>>> {
+        self.cache.tiers.segments.read_urls(ranges, lifetime).await
+    }
+
+    /// Where a client puts a part of exactly `length` bytes without passing through here, if it can.
+    ///
+    /// # Errors
+    /// Those of the tier.
+    pub async fn receive_url(&self, part: &PartName, length: u64, lifetime: Duration) -> Result<Option<TransferUrl>> {
+        self.cache.tiers.segments.receive_url(part, length, lifetime).await
+    }
+
+    /// Verifies a part of exactly `length` bytes and makes its chunks present in a namespace.
+    ///
+    /// # Errors
+    /// Those of the tier.
+    pub async fn adopt_part(&self, caller: &Caller, part: &PartName, length: u64) -> Result<Option<Adopted>> {
+        self.cache.tiers.segments.adopt(caller.namespace(), part, length).await
     }
 
     /// The parts that wait to be adopted.

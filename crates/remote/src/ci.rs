@@ -8,6 +8,8 @@ mod entries;
 mod fetch;
 mod upload;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +37,9 @@ pub struct CiClient {
     /// `ci/v1/{namespace}`.
     path: String,
     authorization: Option<HeaderValue>,
+    /// Whether bytes may move by URLs that lead elsewhere than to the server. The first that fails ends that: the server
+    /// itself has everything too, and learns what is gone elsewhere.
+    direct: Arc<AtomicBool>,
 }
 
 /// What a lookup found.
@@ -92,7 +97,8 @@ impl CiClient {
     /// [`larder_base::ErrorKind::Invalid`] for a token that no header can hold.
     pub fn new(http: HttpClient, server: ServerUrl, namespace: &Namespace, token: Option<&str>) -> Result<Self> {
         let authorization = token.map(bearer).transpose()?;
-        Ok(Self { http, server, path: format!("ci/v1/{namespace}"), authorization })
+        let direct = Arc::new(AtomicBool::new(true));
+        Ok(Self { http, server, path: format!("ci/v1/{namespace}"), authorization, direct })
     }
 
     /// The entry under a key, or the newest under the first fallback prefix that has one.
@@ -127,7 +133,8 @@ impl CiClient {
     pub async fn locate(&self, hashes: &[ContentHash]) -> Result<Locations> {
         let mut locations = Locations::default();
         for batch in hashes.chunks(HASHES_MAX) {
-            let answer: LocateAnswer = self.json(self.post_hashes("locate", batch).await?)?;
+            let path = if self.through_server() { "locate?through_server=true" } else { "locate" };
+            let answer: LocateAnswer = self.json(self.post_hashes(path, batch).await?)?;
             locations.runs.extend(answer.runs);
             for absent in &answer.absent {
                 locations.absent.push(answer::hash(absent)?);
@@ -179,6 +186,20 @@ impl CiClient {
 
     fn resolve(&self, reference: &str) -> String {
         self.server.resolve(&self.path, reference)
+    }
+
+    /// Whether all bytes are to go through the server from now on.
+    fn through_server(&self) -> bool {
+        !self.direct.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a transfer by a URL failed; says whether it led elsewhere than to the server.
+    fn note_failed_transfer(&self, reference: &str) -> bool {
+        let led_elsewhere = reference.starts_with("http://") || reference.starts_with("https://");
+        if led_elsewhere {
+            self.direct.store(false, Ordering::Relaxed);
+        }
+        led_elsewhere
     }
 
     /// The answer, if it is a success.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use larder_base::{Clock, Error, ErrorKind, PartName};
+use larder_base::{Clock, Error, ErrorKind, PartName, UploadId};
 use parking_lot::{Mutex, RwLock};
 
 use crate::bucket::{Bucket, BucketOptions, ObjectName};
@@ -128,7 +128,20 @@ impl Archive {
 
     /// The name of the object that a client puts a part of an upload to.
     pub(crate) fn part_name(&self, part: &PartName) -> ObjectName {
-        format!("{}uploads/{part}", self.start).parse().expect("an id, digits and points make a name")
+        let name = format!("{}{}", self.upload_start(&part.upload), part.number);
+        name.parse().expect("an id, digits and points make a name")
+    }
+
+    /// What the names of the objects of an upload's parts begin with.
+    pub(crate) fn upload_start(&self, upload: &UploadId) -> String {
+        format!("{}uploads/{upload}.", self.start)
+    }
+
+    /// The part whose object has this name.
+    pub(crate) fn part_of(&self, name: &ObjectName) -> Option<PartName> {
+        let (upload, number) = name.as_str().strip_prefix(&self.start)?.strip_prefix("uploads/")?.split_once('.')?;
+        let part = PartName { upload: upload.parse().ok()?, number: number.parse().ok()? };
+        (self.part_name(&part) == *name).then_some(part)
     }
 
     /// Takes in what the index says of a segment's object.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_base::{Error, Result, Timestamp};
+use larder_base::{Error, Result, Timestamp, TransferUrl};
 
 use crate::disk::DiskFile;
 
@@ -39,6 +39,13 @@ pub trait Bucket: Send + Sync {
     /// Some of the objects whose names begin with `start`, going on where an earlier page ended. Objects with names that
     /// are no [`ObjectName`] are left out.
     fn list(&self, start: &str, next: Option<&str>) -> Result<ObjectPage>;
+
+    /// A URL by which whoever holds it reads exactly these bytes of an object, for about so long; `None` where clients
+    /// are not to reach the bucket. Nothing is asked of the bucket.
+    fn read_url(&self, name: &ObjectName, offset: u64, length: u64, lifetime: Duration) -> Result<Option<TransferUrl>>;
+
+    /// A URL by which whoever holds it makes an object of exactly `length` bytes; otherwise as [`Bucket::read_url`].
+    fn put_url(&self, name: &ObjectName, length: u64, lifetime: Duration) -> Result<Option<TransferUrl>>;
 }
 
 /// The name of an object: 1 to 512 of the characters `a-z A-Z 0-9 . _ - /`, made by Larder, never by a client.

@@ -101,7 +101,6 @@ pub(crate) struct Health {
     pub(crate) quarantined: AtomicU64,
     pub(crate) evicted_segments: AtomicU64,
     pub(crate) evicted_blobs: AtomicU64,
-    pub(crate) offloaded_segments: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) syncs: AtomicU64,
 }

@@ -5,13 +5,14 @@
 //! many at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use larder_base::{
     Access, Adopted, Blob, BlobStream, Blobs, BoxFuture, ByteRange, ContentHash, Digest, Entries, Entry, EntryAddress,
     EntryBody, EntryPrefix, Error, ErrorKind, Hasher, ListPage, Located, Namespace, NewEntry, PartName, PutIf,
-    PutOutcome, Result, Segments, UploadId, chunk, stream_of,
+    PutOutcome, Result, SegmentRange, Segments, TransferUrl, UploadId, chunk, stream_of,
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -451,10 +452,45 @@ impl Segments for StoreService {
         })
     }
 
-    fn adopt<'a>(&'a self, namespace: &'a Namespace, part: &'a PartName) -> BoxFuture<'a, Result<Option<Adopted>>> {
+    fn read_urls<'a>(
+        &'a self,
+        ranges: &'a [SegmentRange],
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Option<TransferUrl>>>> {
+        Box::pin(async move {
+            if !self.store.has_bucket() {
+                return Ok(vec![None; ranges.len()]);
+            }
+            let ranges = ranges.to_vec();
+            self.blocking(move |store| store.read_urls(&ranges, lifetime)).await
+        })
+    }
+
+    fn receive_url<'a>(
+        &'a self,
+        part: &'a PartName,
+        length: u64,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Option<TransferUrl>>> {
+        Box::pin(async move {
+            if !self.store.has_bucket() {
+                return Ok(None);
+            }
+            let part = part.clone();
+            self.blocking(move |store| store.put_url(&part, length, lifetime)).await
+        })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        part: &'a PartName,
+        length: u64,
+    ) -> BoxFuture<'a, Result<Option<Adopted>>> {
         Box::pin(async move {
             let (namespace, part) = (namespace.clone(), part.clone());
-            self.blocking(move |store| store.adopt(&namespace, &part)).await
+            let permits = self.permits(self.store.has_bucket());
+            self.permitted(permits, move |store| store.adopt_part(&namespace, &part, length)).await
         })
     }
 
@@ -467,6 +503,12 @@ impl Segments for StoreService {
 
     fn discard<'a>(&'a self, upload: &'a UploadId) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            if self.store.has_bucket() {
+                let upload = upload.clone();
+                if let Err(error) = self.remote(move |store| store.discard_objects(&upload)).await {
+                    tracing::debug!(%error, "objects of an upload that ended are left to the sweep");
+                }
+            }
             let upload = upload.clone();
             self.blocking(move |store| store.discard(&upload)).await
         })

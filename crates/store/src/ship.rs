@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use larder_base::{ErrorKind, Result};
+use larder_base::{ErrorKind, PartName, Result, SegmentRange, TransferUrl};
 
 use crate::archive::Archive;
 use crate::body::Shipment;
@@ -87,6 +88,35 @@ impl Store {
         Some((row.name, row.length))
     }
 
+    /// Where clients read these bytes from the bucket, in the order asked; `None` for those that are only on the disk, or
+    /// where clients are not to reach the bucket.
+    ///
+    /// # Errors
+    /// Those of the bucket's credentials.
+    pub fn read_urls(&self, ranges: &[SegmentRange], lifetime: Duration) -> Result<Vec<Option<TransferUrl>>> {
+        let url = |range: &SegmentRange| {
+            let Some(archive) = &self.core().archive else { return Ok(None) };
+            let SegmentRange { segment, offset, length } = *range;
+            match self.object_of(segment) {
+                Some((object, end)) if offset.saturating_add(length) <= end => {
+                    archive.bucket.read_url(&object, offset, length, lifetime)
+                }
+                _ => Ok(None),
+            }
+        };
+        ranges.iter().map(url).collect()
+    }
+
+    /// Where a client puts a part of exactly `length` bytes into the bucket; `None` when it is to be
+    /// [received](Store::receive).
+    ///
+    /// # Errors
+    /// Those of the bucket's credentials.
+    pub fn put_url(&self, part: &PartName, length: u64, lifetime: Duration) -> Result<Option<TransferUrl>> {
+        let Some(archive) = &self.core().archive else { return Ok(None) };
+        archive.bucket.put_url(&archive.part_name(part), length, lifetime)
+    }
+
     /// Changes the quota of the bucket, in bytes.
     pub fn set_bucket_quota(&self, quota: u64) {
         if let Some(archive) = &self.core().archive {
@@ -140,7 +170,6 @@ impl Store {
         // A reader may have opened the file again before it went.
         core.files.forget(segment);
         core.usage.segments.fetch_sub(length - stub_len, Ordering::Relaxed);
-        core.health.offloaded_segments.fetch_add(1, Ordering::Relaxed);
         Ok(Some(length - stub_len))
     }
 

@@ -153,6 +153,11 @@ impl Store {
         &self.inner.core
     }
 
+    /// Whether sealed segments are kept in a bucket, too.
+    pub fn has_bucket(&self) -> bool {
+        self.core().archive.is_some()
+    }
+
     /// What the opening found and did.
     pub fn recovery(&self) -> Recovery {
         self.inner.recovery

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use larder_base::{PartName, Result};
+use larder_base::{PartName, Result, UploadId};
 
 use crate::archive::Archive;
 use crate::bucket::ObjectName;
@@ -27,6 +27,17 @@ pub struct Swept {
     pub forgotten: u64,
     /// The step came to the end of the list; the next one begins anew.
     pub wrapped: bool,
+}
+
+impl Swept {
+    /// Adds what another step did; the end of the list is that of the later one.
+    pub fn add(&mut self, step: &Self) {
+        self.deleted += step.deleted;
+        self.orphans += step.orphans;
+        self.bytes += step.bytes;
+        self.forgotten += step.forgotten;
+        self.wrapped = step.wrapped;
+    }
 }
 
 /// Where the sweep goes on in the list of objects.
@@ -79,6 +90,29 @@ impl Store {
         let archive = archive_of(core)?;
         let _claim = core.parts.claim(part);
         if archive.knows(object) { Ok(()) } else { archive.bucket.delete(object) }
+    }
+
+    /// Deletes the objects of an upload's parts that were not adopted. What is put later, by a URL that still holds, is
+    /// left to the sweep.
+    ///
+    /// # Errors
+    /// Those of the bucket; what was not done the sweep does.
+    pub fn discard_objects(&self, upload: &UploadId) -> Result<()> {
+        let Some(archive) = &self.core().archive else { return Ok(()) };
+        let start = archive.upload_start(upload);
+        let mut next = None;
+        loop {
+            let page = archive.bucket.list(&start, next.as_deref())?;
+            for object in page.objects {
+                if let Some(part) = archive.part_of(&object.name).filter(|part| part.upload == *upload) {
+                    self.discard_object(&part, &object.name)?;
+                }
+            }
+            match page.next {
+                Some(page) => next = Some(page),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Drops the segments whose objects are gone; what the disk has of them and is in use is written again.

@@ -138,6 +138,27 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] when a record is bad or not allowed; then nothing of the part becomes visible.
     pub fn adopt(&self, namespace: &Namespace, part: &PartName) -> Result<Option<Adopted>> {
+        self.adopt_received(namespace, part, None)
+    }
+
+    /// As [`Store::adopt`], a part of exactly `length` bytes that was received or that a client put into the bucket.
+    ///
+    /// # Errors
+    /// Those of [`Store::adopt`] and [`Store::adopt_object`]; [`ErrorKind::Invalid`] for another length.
+    pub fn adopt_part(&self, namespace: &Namespace, part: &PartName, length: u64) -> Result<Option<Adopted>> {
+        let received = self.adopt_received(namespace, part, Some(length))?;
+        match self.part_object(part) {
+            Some(object) if received.is_none() => self.adopt_object(namespace, part, &object, length),
+            _ => Ok(received),
+        }
+    }
+
+    fn adopt_received(
+        &self,
+        namespace: &Namespace,
+        part: &PartName,
+        announced: Option<u64>,
+    ) -> Result<Option<Adopted>> {
         let core = self.core();
         let _claim = core.parts.claim(part);
         let path = part_path(part);
@@ -148,6 +169,10 @@ impl Store {
         };
         let staged = file.size().at("measure part", &path)?;
         let Checked { end: received, lines, raw_bytes } = verify(core, &file, staged, part)?;
+        if announced.is_some_and(|announced| announced != received) {
+            let message = format!("part {part} has {received} bytes, and another number was announced");
+            return Err(Error::invalid("adopt part", message));
+        }
         if received < staged {
             file.truncate(received).at("cut part", &path)?;
         }
@@ -181,7 +206,7 @@ impl Store {
         Ok(parts)
     }
 
-    /// Forgets the parts of an upload that were not adopted.
+    /// Forgets the received parts of an upload that were not adopted; see [`Store::discard_objects`].
     ///
     /// # Errors
     /// When the disk fails.

@@ -5,10 +5,12 @@ mod plan;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_base::{
     Access, Adopted, Blob, BlobStream, Blobs, BoxFuture, ByteRange, ContentHash, Digest, Entries, Entry, EntryAddress,
-    EntryPrefix, ListPage, Located, Namespace, NewEntry, PartName, PutIf, PutOutcome, Result, Segments, UploadId,
+    EntryPrefix, ListPage, Located, Namespace, NewEntry, PartName, PutIf, PutOutcome, Result, SegmentRange, Segments,
+    TransferUrl, UploadId,
 };
 
 pub use gate::Gate;
@@ -152,10 +154,38 @@ impl<T: Segments + ?Sized> Segments for Faulty<T> {
         })
     }
 
-    fn adopt<'a>(&'a self, namespace: &'a Namespace, part: &'a PartName) -> BoxFuture<'a, Result<Option<Adopted>>> {
+    fn read_urls<'a>(
+        &'a self,
+        ranges: &'a [SegmentRange],
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Option<TransferUrl>>>> {
+        Box::pin(async move {
+            let passage = self.faults.enter(Verb::ReadUrls).await?;
+            passage.leave(self.inner.read_urls(ranges, lifetime).await)
+        })
+    }
+
+    fn receive_url<'a>(
+        &'a self,
+        part: &'a PartName,
+        length: u64,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Option<TransferUrl>>> {
+        Box::pin(async move {
+            let passage = self.faults.enter(Verb::ReceiveUrl).await?;
+            passage.leave(self.inner.receive_url(part, length, lifetime).await)
+        })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        part: &'a PartName,
+        length: u64,
+    ) -> BoxFuture<'a, Result<Option<Adopted>>> {
         Box::pin(async move {
             let passage = self.faults.enter(Verb::AdoptPart).await?;
-            passage.leave(self.inner.adopt(namespace, part).await)
+            passage.leave(self.inner.adopt(namespace, part, length).await)
         })
     }
 

@@ -104,6 +104,11 @@ impl FakeS3 {
         self.shared.state.lock().objects.get(key).map(|object| object.body.clone())
     }
 
+    /// The names of all objects.
+    pub fn keys(&self) -> Vec<String> {
+        self.shared.state.lock().objects.keys().cloned().collect()
+    }
+
     /// Puts an object past the protocol.
     pub fn put(&self, key: &str, body: impl Into<Bytes>) {
         let now = self.shared.clock.now();

@@ -146,7 +146,8 @@ async fn adopt(ci: Ci, part: PartName) {
         if matches!(kept.upload.stage, Stage::Ended(_)) {
             return Ok(None);
         }
-        ci.cache().adopt_part(&kept.upload.caller(), &part).await
+        let Some(length) = kept.upload.parts.get(&part.number) else { return Ok(None) };
+        ci.cache().adopt_part(&kept.upload.caller(), &part, *length).await
     };
     match adopted.await {
         Ok(Some(adopted)) => ci.arrivals().add(&part, adopted),

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use larder_base::{Access, Located, Namespace};
+use larder_base::{Access, Located, SegmentRange, TransferUrl};
 use larder_cache::{Lookup, MissReason};
 use larder_proto::ci::{LocateAnswer, LookupAnswer, LookupRequest, Miss, Purpose, Run};
+use serde::Deserialize;
 
 use crate::failure::Failure;
 use crate::openapi::RawHashes;
 use crate::permission::Permission;
-use crate::request::{Asker, Hashes, Json, key_and_fallbacks};
+use crate::request::{Asked, Asker, Hashes, Json, key_and_fallbacks};
 use crate::{Ci, saved};
 
 /// About how many bytes a run has at most. A larger one would leave the client's other connections idle at the end.
@@ -61,13 +62,16 @@ pub(crate) async fn missing(
     Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }
 
-/// Where the chunks named in the body can be fetched. The body is BLAKE3 hashes of 32 raw bytes each.
-#[utoipa::path(post, path = "/ci/v1/{namespace}/locate", params(("namespace" = String, Path)),
+/// Where the chunks named in the body can be fetched. The body is BLAKE3 hashes of 32 raw bytes each. With `through_server`
+/// all of it comes from this server, for a client that does not get it from the object store.
+#[utoipa::path(post, path = "/ci/v1/{namespace}/locate",
+    params(("namespace" = String, Path), ("through_server" = Option<bool>, Query)),
     request_body(content = RawHashes, content_type = "application/octet-stream"),
     responses((status = 200, body = LocateAnswer)))]
 pub(crate) async fn locate(
     State(ci): State<Ci>,
     Asker(caller): Asker,
+    Asked(way): Asked<Way>,
     Hashes(hashes): Hashes,
 ) -> Result<axum::Json<LocateAnswer>, Failure> {
     let located = ci.cache().locate(&caller, &hashes).await?;
@@ -75,32 +79,33 @@ pub(crate) async fn locate(
     let mut seen = HashSet::new();
     let absent = hashes.iter().filter(|hash| !there.contains(hash) && seen.insert(**hash));
     let absent = absent.map(larder_base::ContentHash::to_hex).collect();
-    let runs = runs(located).into_iter().map(|run| run.grant(&ci, caller.namespace())).collect();
+    let ranges = runs(located);
+    let direct = match way.through_server {
+        false => ci.cache().read_urls(&ranges, ci.settings().url_life()).await?,
+        true => vec![None; ranges.len()],
+    };
+    let run = |(range, direct): (SegmentRange, Option<TransferUrl>)| {
+        let granted = || Permission::Read { namespace: caller.namespace().clone(), range }.grant(&ci);
+        let TransferUrl { url, headers, .. } = direct.unwrap_or_else(granted);
+        Run { url, length: range.length, headers: headers.into_iter().collect() }
+    };
+    let runs = ranges.into_iter().zip(direct).map(run).collect();
     Ok(axum::Json(LocateAnswer { runs, absent }))
 }
 
-/// Bytes of a segment that hold whole records, all of them asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stretch {
-    segment: u64,
-    offset: u64,
-    length: u64,
+/// Which way the bytes are to come.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Way {
+    #[serde(default)]
+    through_server: bool,
 }
 
-impl Stretch {
-    fn grant(self, ci: &Ci, namespace: &Namespace) -> Run {
-        let Self { segment, offset, length } = self;
-        let (url, _) = Permission::Read { namespace: namespace.clone(), segment, offset, length }.grant(ci);
-        Run { url, length, headers: Default::default() }
-    }
-}
-
-/// Joins records that touch. What lies between two records is never joined in: it may belong to another namespace.
-fn runs(mut located: Vec<Located>) -> Vec<Stretch> {
+/// The bytes of segments that hold whole records, all of them asked for: records that touch are joined. What lies between two records is never joined in: it may belong to another namespace.
+fn runs(mut located: Vec<Located>) -> Vec<SegmentRange> {
     located.sort_unstable_by_key(|record| (record.segment, record.offset));
     // A chunk that was asked for twice is sent once.
     located.dedup_by_key(|record| (record.segment, record.offset));
-    let mut runs: Vec<Stretch> = Vec::new();
+    let mut runs: Vec<SegmentRange> = Vec::new();
     for Located { segment, offset, length, .. } in located {
         match runs.last_mut() {
             Some(run)
@@ -108,7 +113,7 @@ fn runs(mut located: Vec<Located>) -> Vec<Stretch> {
             {
                 run.length += length;
             }
-            _ => runs.push(Stretch { segment, offset, length }),
+            _ => runs.push(SegmentRange { segment, offset, length }),
         }
     }
     runs

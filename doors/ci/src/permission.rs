@@ -1,6 +1,6 @@
 //! Signed URLs: each carries in itself the right to move certain bytes until a certain moment.
 
-use larder_base::{Namespace, PartName, Timestamp};
+use larder_base::{Namespace, PartName, SegmentRange, Timestamp, TransferUrl};
 use serde::Deserialize;
 
 use crate::Ci;
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug)]
 pub(crate) enum Permission {
     /// To read some bytes of a segment.
-    Read { namespace: Namespace, segment: u64, offset: u64, length: u64 },
+    Read { namespace: Namespace, range: SegmentRange },
     /// To send one part of an upload.
     Send { namespace: Namespace, part: PartName, length: u64 },
 }
@@ -26,7 +26,7 @@ impl Permission {
     /// What is signed. Method and namespace stand in front, so that no permission can be read as another.
     fn text(&self) -> String {
         match self {
-            Self::Read { namespace, segment, offset, length } => {
+            Self::Read { namespace, range: SegmentRange { segment, offset, length } } => {
                 format!("ci GET {namespace} segment {segment} {offset} {length}")
             }
             Self::Send { namespace, part, length } => format!("ci PUT {namespace} part {part} {length}"),
@@ -36,16 +36,19 @@ impl Permission {
     /// The path, relative to the namespace.
     fn path(&self) -> String {
         match self {
-            Self::Read { segment, offset, length, .. } => format!("runs/{segment}/{offset}/{length}"),
+            Self::Read { range: SegmentRange { segment, offset, length }, .. } => {
+                format!("runs/{segment}/{offset}/{length}")
+            }
             Self::Send { part, length, .. } => format!("uploads/{}/parts/{}/{length}", part.upload, part.number),
         }
     }
 
-    /// The URL that grants it, relative to the namespace, and until when it is good.
-    pub(crate) fn grant(&self, ci: &Ci) -> (String, Timestamp) {
+    /// The URL that grants it, relative to the namespace.
+    pub(crate) fn grant(&self, ci: &Ci) -> TransferUrl {
         let expires = ci.cache().clock().now().plus(ci.settings().url_life());
         let signature = ci.cache().signer().sign(&self.text(), expires);
-        (format!("{}?expires={}&signature={signature}", self.path(), expires.as_millis()), expires)
+        let url = format!("{}?expires={}&signature={signature}", self.path(), expires.as_millis());
+        TransferUrl { url, headers: Vec::new(), expires }
     }
 
     /// Checks what a URL carries. The time counts when a transfer begins; it may go on beyond it.

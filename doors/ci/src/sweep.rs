@@ -91,7 +91,7 @@ impl Sweep {
                 swept.queued += 1;
                 Ok(true)
             }
-            Stage::Open { .. } => {
+            Stage::Open => {
                 let idle = self.ci.cache().clock().now().since(kept.changed);
                 if idle <= self.ci.settings().upload_idle() {
                     return Ok(true);

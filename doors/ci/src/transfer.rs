@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use larder_base::{ByteRange, Namespace, PartName};
+use larder_base::{ByteRange, Namespace, PartName, SegmentRange};
 use larder_door::{body_of, content_length, stream_of_body};
 
 use crate::Ci;
@@ -22,7 +22,8 @@ pub(crate) async fn send_run(
     let (segment, offset, length) =
         (segments.number("segment")?, segments.number("offset")?, segments.number("length")?);
     let namespace: Namespace = segments.text("namespace").parse()?;
-    Permission::Read { namespace, segment, offset, length }.check(&ci, &signature)?;
+    let range = SegmentRange { segment, offset, length };
+    Permission::Read { namespace, range }.check(&ci, &signature)?;
     let stream = ci.cache().read_segment(segment, ByteRange { offset, length: Some(length) }).await?;
     let stream = stream.ok_or_else(|| {
         Failure::not_found("these bytes have moved").with_hint("locate the chunks again; the new URLs will be good")

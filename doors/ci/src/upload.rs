@@ -6,7 +6,7 @@ mod record;
 use std::time::Duration;
 
 use axum::extract::State;
-use larder_base::{Key, PartName, UploadId};
+use larder_base::{Key, PartName, TransferUrl, UploadId};
 use larder_cache::Caller;
 use larder_proto::ci::{BeginAnswer, BeginRequest, FinishRequest, PartAnswer, PartRequest, UploadStatus, WAIT_MAX_MS};
 use serde::Deserialize;
@@ -59,11 +59,15 @@ pub(crate) async fn part(
     State(ci): State<Ci>,
     Asker(caller): Asker,
     segments: Segments,
-    Json(PartRequest { number, length }): Json<PartRequest>,
+    Json(request): Json<PartRequest>,
 ) -> Result<axum::Json<PartAnswer>, Failure> {
+    let PartRequest { number, length, sent, through_server } = request;
     let id = segments.upload()?;
     loop {
         let mut kept = ci.uploads().of(&caller, &id).await?;
+        for number in sent.iter().filter(|number| kept.upload.parts.contains_key(number)) {
+            ci.arrivals().note(PartName { upload: id.clone(), number: *number });
+        }
         let changed = kept.upload.admit_part(ci.settings(), number, length)?;
         let quiet = ci.cache().clock().now().since(kept.changed);
         // A write for each new part, and now and then one as a sign of life.
@@ -72,9 +76,14 @@ pub(crate) async fn part(
             break;
         }
     }
-    let namespace = caller.namespace().clone();
-    let (url, expires) = Permission::Send { namespace, part: PartName { upload: id, number }, length }.grant(&ci);
-    Ok(axum::Json(PartAnswer { url, expires_ms: expires.as_millis(), headers: Default::default() }))
+    let part = PartName { upload: id, number };
+    let direct = match through_server {
+        false => ci.cache().receive_url(&part, length, ci.settings().url_life()).await?,
+        true => None,
+    };
+    let TransferUrl { url, headers, expires } =
+        direct.unwrap_or_else(|| Permission::Send { namespace: caller.namespace().clone(), part, length }.grant(&ci));
+    Ok(axum::Json(PartAnswer { url, expires_ms: expires.as_millis(), headers: headers.into_iter().collect() }))
 }
 
 /// Says what an upload is and hands it to the commit queue. Safe to repeat: the answer is where it stands.
@@ -101,8 +110,8 @@ pub(crate) async fn finish(
             Stage::Finishing(_) => {
                 return Err(Failure::conflict("the upload was finished before, and as something else"));
             }
-            Stage::Open { parts } => {
-                claim.check(&kept.upload, parts)?;
+            Stage::Open => {
+                claim.check(&kept.upload)?;
                 let place =
                     ci.queue().reserve().ok_or_else(|| Failure::busy("too many uploads wait to be committed"))?;
                 kept.upload.stage = Stage::Finishing(claim.clone());
@@ -148,7 +157,7 @@ pub(crate) async fn abort(
     let id = segments.upload()?;
     loop {
         let mut kept = ci.uploads().of(&caller, &id).await?;
-        if !matches!(kept.upload.stage, Stage::Open { .. }) {
+        if kept.upload.stage != Stage::Open {
             return Ok(axum::Json(kept.upload.status(&id)));
         }
         kept.upload.stage = Stage::Ended(Ended::aborted("given up by its client"));
@@ -188,7 +197,7 @@ impl Uploads {
     pub(crate) async fn still_open(&self, id: &UploadId) -> Result<(), Failure> {
         match self.read(id).await? {
             None => Err(no_such_upload()),
-            Some(kept) if matches!(kept.upload.stage, Stage::Open { .. }) => Ok(()),
+            Some(kept) if kept.upload.stage == Stage::Open => Ok(()),
             Some(_) => Err(Failure::conflict("the upload takes no parts any more")),
         }
     }

@@ -113,12 +113,19 @@ pub async fn fetch_manifest(client: &CiClient, found: &Found, moved: &AtomicU64)
     }
     let hashes: Vec<ContentHash> = manifest.chunks.iter().map(|chunk| chunk.hash).collect();
     let pieces = parking_lot::Mutex::new(std::collections::HashMap::new());
-    fetch(client, &hashes, moved, |record| {
-        let content = record.header.open_chunk(&record.body)?;
-        pieces.lock().insert(record.header.hash, content);
-        Ok(())
-    })
-    .await?;
+    for _ in 0..VAIN_ROUNDS {
+        let needed: Vec<ContentHash> =
+            hashes.iter().filter(|hash| !pieces.lock().contains_key(*hash)).copied().collect();
+        if needed.is_empty() {
+            break;
+        }
+        fetch(client, &needed, moved, |record| {
+            let content = record.header.open_chunk(&record.body)?;
+            pieces.lock().insert(record.header.hash, content);
+            Ok(())
+        })
+        .await?;
+    }
     let pieces = pieces.into_inner();
     let mut whole = BytesMut::new();
     for hash in &hashes {

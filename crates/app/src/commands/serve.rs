@@ -32,15 +32,15 @@ pub fn run(options: &cli::Serve, environment: &BTreeMap<String, String>) -> Resu
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::Failed, "start the runtime", "the system refused").with_source(error))?;
-    runtime.block_on(serve(&config, &data))?;
+    runtime.block_on(serve(&config, &data, environment))?;
     Ok(Exit::Success)
 }
 
-async fn serve(config: &Config, data: &Path) -> Result<()> {
+async fn serve(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<()> {
     // The address first: a second server by mistake should say that, and not that the directory is in use.
     let listener = Listener::bind(config.listen.0, ServerLimits::default()).await?;
     let address = listener.address()?;
-    let server = compose(config, data)?;
+    let server = compose(config, data, environment)?;
     info!(url = %format!("http://{address}"), "ready");
     listener.serve(server.routes, told_to_stop()).await;
     let late = server.jobs.stop(JOBS_STOP).await;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use larder_base::{ContentHash, Digest, Error, ErrorKind, Result};
 use larder_remote::ci::{CiClient, Upload};
 use larder_tree::{Memory, Segment, Sink};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::context::Context;
@@ -17,6 +18,8 @@ pub struct UploadSink {
     upload: Upload,
     runtime: Handle,
     parts: AtomicU32,
+    /// The numbers of parts that were sent and that the server was not told of yet.
+    sent: Mutex<Vec<u32>>,
     moved: AtomicU64,
 }
 
@@ -24,7 +27,7 @@ impl UploadSink {
     /// The sink of an upload that was begun.
     pub fn new(context: &Context, client: CiClient, upload: Upload) -> Self {
         let runtime = context.runtime.handle().clone();
-        Self { client, upload, runtime, parts: AtomicU32::new(0), moved: AtomicU64::new(0) }
+        Self { client, upload, runtime, parts: AtomicU32::new(0), sent: Mutex::default(), moved: AtomicU64::new(0) }
     }
 
     /// The numbers of the parts that were sent.
@@ -54,7 +57,9 @@ impl Sink for UploadSink {
             ));
         }
         let bytes = segment.body.len() as u64;
-        self.runtime.block_on(self.client.send_part(&self.upload.id, number, segment.body))?;
+        let sent = std::mem::take(&mut *self.sent.lock());
+        self.runtime.block_on(self.client.send_part(&self.upload.id, number, segment.body, &sent))?;
+        self.sent.lock().push(number);
         self.moved.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }

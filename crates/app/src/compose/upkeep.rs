@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder_base::{BoxFuture, Result};
 use larder_cache::{Job, Jobs, Next};
-use larder_store::{Evicted, Scrubbed, StoreService};
+use larder_store::{Evicted, Scrubbed, StoreService, StoreStatus, Swept};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -22,18 +22,29 @@ const SCRUB_RATE: u64 = 2 << 20;
 /// How long the scrub rests when it has seen everything.
 const SCRUB_REST: Duration = Duration::from_secs(3600);
 
-/// Starts the jobs of a store.
-pub fn start(jobs: &Jobs, store: &StoreService) {
+/// How often it is looked for segments that were sealed.
+const SHIPPING_EVERY: Duration = Duration::from_secs(5);
+/// How often the bucket is swept from its first object to its last.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// The pause between two pages of a sweep.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts the jobs of a store. `orphan_age` is for objects of its bucket that nothing speaks of.
+pub fn start(jobs: &Jobs, store: &StoreService, orphan_age: Duration) {
+    if store.store().has_bucket() {
+        jobs.start(Arc::new(Shipping { store: store.clone() }));
+        jobs.start(Arc::new(ObjectSweep { store: store.clone(), orphan_age, total: Mutex::default() }));
+    }
     jobs.start(Arc::new(Eviction { store: store.clone(), total: Mutex::default() }));
     jobs.start(Arc::new(Scrub { store: store.clone(), total: Mutex::default() }));
     jobs.start(Arc::new(Checkpoint { store: store.clone() }));
 }
 
-/// Brings the data under the quota now, and tells what was done.
+/// Brings the data under the quota now, sweeps the bucket once, and tells what was done.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn collect(store: &StoreService) -> Result<Value> {
+pub async fn collect(store: &StoreService, orphan_age: Duration) -> Result<Value> {
     let mut total = Evicted::default();
     loop {
         let step = store.blocking(larder_store::Store::evict_step).await?;
@@ -41,6 +52,10 @@ pub async fn collect(store: &StoreService) -> Result<Value> {
         if step.is_none() {
             break;
         }
+    }
+    let mut swept = Swept::default();
+    while !swept.wrapped {
+        swept.add(&store.remote(move |store| store.sweep_objects(orphan_age)).await?);
     }
     let status = store.store().status()?;
     Ok(json!({
@@ -50,6 +65,8 @@ pub async fn collect(store: &StoreService) -> Result<Value> {
         "kept": total.kept,
         "offloaded_segments": total.offloaded,
         "freed_bytes": total.bytes,
+        "deleted_objects": swept.deleted + swept.orphans,
+        "deleted_object_bytes": swept.bytes,
         "bytes": status.bytes,
         "quota": status.quota,
     }))
@@ -77,6 +94,67 @@ impl Job for Eviction {
     fn status(&self) -> String {
         let total = self.total.lock();
         format!("{} segments and {} blobs evicted since the start", total.segments, total.blobs)
+    }
+}
+
+/// Puts sealed segments into the bucket.
+struct Shipping {
+    store: StoreService,
+}
+
+impl Job for Shipping {
+    fn name(&self) -> &'static str {
+        "shipping"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            let shipped = self.store.remote(larder_store::Store::ship_next).await?;
+            Ok(if shipped.is_some() { Next::Now } else { Next::After(SHIPPING_EVERY) })
+        })
+    }
+
+    fn status(&self) -> String {
+        match self.store.store().status() {
+            Ok(StoreStatus { bucket: Some(bucket), .. }) => {
+                format!("{} segments shipped since the start, {} wait", bucket.shipped, bucket.waiting_segments)
+            }
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// Deletes the objects of evicted segments and those that nothing speaks of, and forgets what is gone.
+struct ObjectSweep {
+    store: StoreService,
+    orphan_age: Duration,
+    total: Mutex<Swept>,
+}
+
+impl Job for ObjectSweep {
+    fn name(&self) -> &'static str {
+        "bucket sweep"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            let age = self.orphan_age;
+            let swept = self.store.remote(move |store| store.sweep_objects(age)).await?;
+            self.total.lock().add(&swept);
+            Ok(Next::After(if swept.wrapped { SWEEP_EVERY } else { SWEEP_PAUSE }))
+        })
+    }
+
+    fn status(&self) -> String {
+        let total = self.total.lock();
+        format!(
+            "{} objects of evicted segments and {} orphans deleted ({}), {} segments forgotten since the start",
+            total.deleted,
+            total.orphans,
+            ByteSize(total.bytes),
+            total.forgotten
+        )
     }
 }
 

@@ -1,10 +1,14 @@
 //! `[bucket]`: the object store.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use super::units::{ByteSize, Flag, Span};
+
 /// `[bucket]`; without a `url` there is none.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BucketSection {
     /// `s3://NAME/PREFIX`.
@@ -15,6 +19,26 @@ pub struct BucketSection {
     pub region: String,
     /// Where the bucket's name stands.
     pub path_style: PathStyle,
+    /// How many bytes of it the server may take.
+    pub quota: Option<ByteSize>,
+    /// Whether clients send to it and fetch from it themselves.
+    pub direct: Flag,
+    /// How old an object must be that nothing speaks of before it is deleted.
+    pub orphan_age: Span,
+}
+
+impl Default for BucketSection {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            endpoint: String::new(),
+            region: String::new(),
+            path_style: PathStyle::Auto,
+            quota: None,
+            direct: Flag(true),
+            orphan_age: Span(Duration::from_secs(24 * 3600)),
+        }
+    }
 }
 
 /// Where the bucket's name stands in a URL.

@@ -91,6 +91,11 @@ impl Layers {
         if self.table.get("quota").and_then(toml::Value::as_str) == Some("auto") {
             self.table.remove("quota");
         }
+        if let Some(toml::Value::Table(bucket)) = self.table.get_mut("bucket")
+            && bucket.get("quota").and_then(toml::Value::as_str) == Some("none")
+        {
+            bucket.remove("quota");
+        }
         // One table at a time, so that a message can name it.
         for section in ["store", "log", "bucket"] {
             if let Some(toml::Value::Table(table)) = self.table.get(section) {

@@ -80,6 +80,23 @@ pub const SETTINGS: &[Setting] = &[
                 endpoint is set.",
     },
     Setting {
+        key: "bucket.quota",
+        default: "\"none\"",
+        about: "How much of the bucket the server may take, such as \"2 TiB\"; what was used longest ago goes first.",
+    },
+    Setting {
+        key: "bucket.direct",
+        default: "true",
+        about: "Whether clients get pre-signed URLs and move large bodies to and from the bucket themselves. false where they \
+                cannot reach it.",
+    },
+    Setting {
+        key: "bucket.orphan_age",
+        default: "\"24h\"",
+        about: "How old an object under the prefix must be, that no upload and no segment speaks of, before it is deleted: longer \
+                than any upload takes.",
+    },
+    Setting {
         key: "log.level",
         default: "\"info\"",
         about: "What is logged: error, warn, info, debug or trace, or a filter such as \"larder_store=debug,info\".",

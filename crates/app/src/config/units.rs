@@ -104,5 +104,20 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// Yes or no: `true` or `false`, as text too, since the environment has nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::Boolean(flag) => Ok(Self(flag)),
+            toml::Value::String(text) if text == "true" => Ok(Self(true)),
+            toml::Value::String(text) if text == "false" => Ok(Self(false)),
+            other => Err(de::Error::custom(format!("{other} is not true or false"))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -154,6 +154,12 @@ fn make_noise(folder: &Path) {
 
 #[test]
 fn a_save_whose_server_is_killed_fails_no_build_and_can_be_repeated() {
+    // In the middle: as soon as a part has arrived.
+    kill_in_the_middle_of_a_save(|data| fs::read_dir(data.join("staging")).map_or(0, Iterator::count) > 0);
+}
+
+/// Kills the server of a save as soon as `is_in_the_middle`, which is told the data directory.
+pub fn kill_in_the_middle_of_a_save(is_in_the_middle: impl Fn(&Path) -> bool) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     make_noise(folder.path());
@@ -165,9 +171,7 @@ fn a_save_whose_server_is_killed_fails_no_build_and_can_be_repeated() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // In the middle: as soon as a part has arrived.
-    let staging = data.join("staging");
-    while fs::read_dir(&staging).map_or(0, Iterator::count) == 0 {
+    while !is_in_the_middle(&data) {
         std::thread::yield_now();
     }
     first.kill();

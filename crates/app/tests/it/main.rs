@@ -6,6 +6,7 @@
 
 mod bucket;
 mod crash;
+mod direct;
 mod http;
 mod recipes;
 mod rust_project;

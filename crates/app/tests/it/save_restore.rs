@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::server::{Machine, Server};
 
 /// A folder with everything that a save keeps: a large file, an empty one, modes, links, an empty folder.
-fn make_tree(root: &Path) {
+pub fn make_tree(root: &Path) {
     fs::create_dir_all(root.join("tree/inner/empty")).unwrap();
     let large: Vec<u8> = (0..2_000_000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).collect();
     fs::write(root.join("tree/large"), &large).unwrap();
@@ -25,7 +25,7 @@ fn make_tree(root: &Path) {
 }
 
 /// What can be seen of a tree: path, kind, mode, time, content or target.
-fn describe(root: &Path) -> Vec<String> {
+pub fn describe(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -51,7 +51,7 @@ fn describe(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_tree_comes_back_as_it_was_on_another_machine() {
+pub fn a_tree_comes_back_as_it_was_on_another_machine() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));
@@ -66,7 +66,7 @@ fn a_tree_comes_back_as_it_was_on_another_machine() {
 }
 
 #[test]
-fn an_unchanged_tree_is_not_sent_and_one_that_differs_is_refused_unless_replaced() {
+pub fn an_unchanged_tree_is_not_sent_and_one_that_differs_is_refused_unless_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);
     let machine = Machine::of(&server);
@@ -89,7 +89,7 @@ fn an_unchanged_tree_is_not_sent_and_one_that_differs_is_refused_unless_replaced
 }
 
 #[test]
-fn a_fallback_restores_the_newest_that_begins_so_and_says_which() {
+pub fn a_fallback_restores_the_newest_that_begins_so_and_says_which() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);
     let machine = Machine::of(&server);
@@ -107,7 +107,7 @@ fn a_fallback_restores_the_newest_that_begins_so_and_says_which() {
 }
 
 #[test]
-fn a_dirty_tree_gets_only_what_differs() {
+pub fn a_dirty_tree_gets_only_what_differs() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);
     let machine = Machine::of(&server);
@@ -136,7 +136,7 @@ fn a_dirty_tree_gets_only_what_differs() {
 }
 
 #[test]
-fn a_list_of_files_comes_from_standard_input() {
+pub fn a_list_of_files_comes_from_standard_input() {
     use std::io::Write;
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);
@@ -157,7 +157,7 @@ fn a_list_of_files_comes_from_standard_input() {
 }
 
 #[test]
-fn what_would_leave_the_folder_is_refused_by_name() {
+pub fn what_would_leave_the_folder_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);
     let machine = Machine::of(&server);
@@ -174,7 +174,7 @@ fn what_would_leave_the_folder_is_refused_by_name() {
 }
 
 #[test]
-fn without_a_server_a_build_goes_on() {
+pub fn without_a_server_a_build_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     make_tree(folder.path());
     let alone = Machine::with_url("http://127.0.0.1:9");
@@ -189,7 +189,7 @@ fn without_a_server_a_build_goes_on() {
 }
 
 #[test]
-fn a_miss_is_no_fault() {
+pub fn a_miss_is_no_fault() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);
     let output = Machine::of(&server).larder(folder.path(), &["--strict", "--json", "restore", "nothing"]);

@@ -1,5 +1,6 @@
 //! A real server for a test: the binary itself, on a port of its own, with a data directory of its own.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -8,6 +9,20 @@ use std::time::Duration;
 
 /// How long a server may take to be ready.
 const READY: Duration = Duration::from_secs(30);
+
+thread_local! {
+    /// Variables that servers of this thread are started with.
+    static ENVIRONMENT: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Starts servers with these variables, too, for as long as `test` runs.
+pub fn with_environment<T>(variables: &[(&str, &str)], test: impl FnOnce() -> T) -> T {
+    let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let before = ENVIRONMENT.replace(owned);
+    let done = test();
+    ENVIRONMENT.set(before);
+    done
+}
 
 /// A running server; ended when dropped.
 pub struct Server {
@@ -24,6 +39,7 @@ impl Server {
             .arg(data)
             .args(arguments)
             .env("LARDER_LOG_FORMAT", "json")
+            .envs(ENVIRONMENT.with_borrow(Clone::clone))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

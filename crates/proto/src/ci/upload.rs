@@ -37,12 +37,19 @@ pub struct BeginAnswer {
 }
 
 /// The body of `POST uploads/{upload}/parts`: asks for the URL of one part, for the first time or again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartRequest {
     /// Which part, from 1.
     pub number: u32,
     /// Exactly how many bytes will be sent. Asked again with another length, the last one counts.
     pub length: u64,
+    /// Parts that were sent meanwhile, so that they are verified while others are on their way. May be left out: what is
+    /// sent is told when the upload is finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<u32>,
+    /// Whether the bytes are to go through the server, for a client that does not reach the object store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub through_server: bool,
 }
 
 /// Where a part goes: `PUT` exactly the announced bytes (a segment: header, then chunk records) to the URL.

@@ -26,8 +26,20 @@ impl CiClient {
             body: Bytes::new(),
             wait: Duration::ZERO,
         };
-        let answer = self.http.open(&call).await?;
-        let Some(body) = body_of(answer).await? else { return Ok(None) };
+        let opened = match self.http.open(&call).await {
+            Ok(answer) => body_of(answer).await,
+            Err(error) => Err(error),
+        };
+        let body = match opened {
+            Ok(Some(body)) => body,
+            Ok(None) => {
+                self.note_failed_transfer(&run.url);
+                return Ok(None);
+            }
+            // Located again, the chunks come through the server.
+            Err(error) if error.kind().may_pass() && self.note_failed_transfer(&run.url) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let fetch = Fetch { http: self.http.clone(), call, length: run.length, delivered: 0, skip: 0, breaks: 0, body };
         Ok(Some(Box::pin(stream::try_unfold(fetch, |mut fetch| async move {
             let piece = fetch.next().await?;

@@ -97,7 +97,7 @@ async fn a_part_goes_to_its_url_without_the_token_and_again_to_a_fresh_one_when_
         place("/elsewhere?signature=new"),
         Step::Answer("204 No Content", vec![]),
     ]);
-    client(&script).send_part(&upload(), 2, Bytes::from_static(b"bytes")).await.unwrap();
+    client(&script).send_part(&upload(), 2, Bytes::from_static(b"bytes"), &[]).await.unwrap();
     let seen = script.seen();
     assert_eq!(seen[0].line, format!("POST /ci/v1/acme/uploads/{}/parts", upload()));
     assert_eq!(serde_json::from_slice::<Value>(&seen[0].body).unwrap(), json!({ "number": 2, "length": 5 }));
@@ -114,7 +114,7 @@ async fn a_part_that_is_refused_for_good_is_not_sent_for_ever() {
     let denied = || refusal("403 Forbidden", "denied");
     let steps = (0..4).flat_map(|_| [place(), denied()]).collect();
     let script = Script::run(steps);
-    let error = client(&script).send_part(&upload(), 1, Bytes::from_static(b"bytes")).await.unwrap_err();
+    let error = client(&script).send_part(&upload(), 1, Bytes::from_static(b"bytes"), &[]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert_eq!(script.seen().len(), 8);
 }

@@ -82,16 +82,18 @@ impl CiClient {
         })
     }
 
-    /// Sends one part: a whole segment. A URL is asked for, and asked for again when it is no longer good. Parts may be
-    /// sent in any order, side by side, and again.
+    /// Sends one part: a whole segment. A URL is asked for, and asked for again when it is no longer good, or leads to a
+    /// place that cannot be reached. Parts may be sent in any order, side by side, and again. `sent` are parts that were sent
+    /// since the last call, for the server to begin with.
     ///
     /// # Errors
     /// [`larder_base::ErrorKind::TooLarge`] beyond a limit of the upload, and those of [`CiClient::lookup`].
-    pub async fn send_part(&self, upload: &UploadId, number: u32, segment: Bytes) -> Result<()> {
+    pub async fn send_part(&self, upload: &UploadId, number: u32, segment: Bytes, sent: &[u32]) -> Result<()> {
         let path = format!("uploads/{upload}/parts");
-        let request = PartRequest { number, length: segment.len() as u64 };
         let mut renewals = 0;
         loop {
+            let (length, sent, through_server) = (segment.len() as u64, sent.to_vec(), self.through_server());
+            let request = PartRequest { number, length, sent, through_server };
             let place: PartAnswer = self.json(self.post_json(&path, &request, Duration::ZERO).await?)?;
             let call = Call {
                 method: Method::PUT,
@@ -101,11 +103,19 @@ impl CiClient {
                 // The place it goes to may have to make room first, and syncs before it answers.
                 wait: PART_WAIT,
             };
-            let answer = self.http.exchange(&call, super::ANSWER_MAX_BYTES).await?;
-            // Expired here is 403; a bucket says 403 too, and some say 401.
-            let stale = matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED);
-            if !stale || renewals == RENEWALS {
-                return self.good(answer).map(drop);
+            let sent = self.http.exchange(&call, super::ANSWER_MAX_BYTES).await;
+            let again = match &sent {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                // Expired here is 403; a bucket says 403 too, and some say 401.
+                Ok(answer) if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
+                    // A fresh URL that is refused as well was not too old.
+                    renewals == 0 || self.note_failed_transfer(&place.url) || renewals < RENEWALS
+                }
+                Ok(_) => self.note_failed_transfer(&place.url),
+                Err(error) => error.kind().may_pass() && self.note_failed_transfer(&place.url),
+            };
+            if !again || renewals == RENEWALS {
+                return self.good(sent?).map(drop);
             }
             renewals += 1;
         }

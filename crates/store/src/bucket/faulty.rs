@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_base::{Clock, Error, ErrorKind, Result, Timestamp};
+use larder_base::{Clock, Error, ErrorKind, Result, Timestamp, TransferUrl};
 use parking_lot::Mutex;
 
 use super::{Bucket, Object, ObjectName, ObjectPage};
@@ -199,4 +199,16 @@ impl Bucket for FaultyBucket {
             ObjectPage { objects: objects.collect(), next }
         })
     }
+
+    fn read_url(&self, name: &ObjectName, offset: u64, length: u64, _: Duration) -> Result<Option<TransferUrl>> {
+        Ok(Some(url(format!("get {name} {offset} {length}"))))
+    }
+
+    fn put_url(&self, name: &ObjectName, length: u64, _: Duration) -> Result<Option<TransferUrl>> {
+        Ok(Some(url(format!("put {name} {length}"))))
+    }
+}
+
+fn url(url: String) -> TransferUrl {
+    TransferUrl { url, headers: Vec::new(), expires: Timestamp::default() }
 }

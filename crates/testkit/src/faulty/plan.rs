@@ -34,6 +34,10 @@ pub enum Verb {
     ReadSegment,
     /// `Segments::receive`.
     ReceivePart,
+    /// `Segments::read_urls`.
+    ReadUrls,
+    /// `Segments::receive_url`.
+    ReceiveUrl,
     /// `Segments::adopt`.
     AdoptPart,
     /// `Segments::waiting`.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use larder_base::{
@@ -129,6 +130,8 @@ async fn every_verb_meets_the_faults_of_its_own_name() {
         Verb::Locate,
         Verb::ReadSegment,
         Verb::ReceivePart,
+        Verb::ReadUrls,
+        Verb::ReceiveUrl,
         Verb::AdoptPart,
         Verb::WaitingParts,
         Verb::DiscardParts,
@@ -165,7 +168,9 @@ async fn call(bench: &Bench, verb: Verb) -> larder_base::Result<()> {
         Verb::Locate => faulty.locate(ns, &[]).await.map(drop),
         Verb::ReadSegment => faulty.read(0, ByteRange::ALL).await.map(drop),
         Verb::ReceivePart => faulty.receive(&part, 0, in_pieces(&Bytes::new(), 1)).await,
-        Verb::AdoptPart => faulty.adopt(ns, &part).await.map(drop),
+        Verb::ReadUrls => faulty.read_urls(&[], Duration::ZERO).await.map(drop),
+        Verb::ReceiveUrl => faulty.receive_url(&part, 0, Duration::ZERO).await.map(drop),
+        Verb::AdoptPart => faulty.adopt(ns, &part, 0).await.map(drop),
         Verb::WaitingParts => faulty.waiting(None).await.map(drop),
         Verb::DiscardParts => faulty.discard(&part.upload).await,
     }

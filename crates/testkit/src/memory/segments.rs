@@ -1,5 +1,7 @@
 //! Segments in memory: received parts as they came, and one segment made for each blob that is located without one.
 
+use std::time::Duration;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use larder_base::segment::{
@@ -7,7 +9,7 @@ use larder_base::segment::{
 };
 use larder_base::{
     Adopted, BlobStream, BoxFuture, ByteRange, ContentHash, Digest, Error, Located, Namespace, PartName, Result,
-    Segments, UploadId, chunk,
+    SegmentRange, Segments, TransferUrl, UploadId, chunk,
 };
 
 use super::blobs::stream_range;
@@ -41,11 +43,32 @@ impl Segments for Memory {
         })
     }
 
-    fn adopt<'a>(&'a self, namespace: &'a Namespace, part: &'a PartName) -> BoxFuture<'a, Result<Option<Adopted>>> {
+    fn read_urls<'a>(
+        &'a self,
+        ranges: &'a [SegmentRange],
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Option<TransferUrl>>>> {
+        Box::pin(async { Ok(vec![None; ranges.len()]) })
+    }
+
+    fn receive_url<'a>(&'a self, _: &'a PartName, _: u64, _: Duration) -> BoxFuture<'a, Result<Option<TransferUrl>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        part: &'a PartName,
+        length: u64,
+    ) -> BoxFuture<'a, Result<Option<Adopted>>> {
         Box::pin(async move {
             // Verified under the lock: of two that adopt one part, the second must find it gone.
             let mut state = self.state.lock();
             let Some(bytes) = state.waiting.get(part).cloned() else { return Ok(None) };
+            if bytes.len() as u64 != length {
+                let message = format!("{part}: {length} bytes were announced and {} came", bytes.len());
+                return Err(Error::invalid("adopt part", message));
+            }
             let chunks = verify(part, &bytes)?;
             state.waiting.remove(part);
             Ok(Some(state.adopt(namespace, bytes, chunks)))

@@ -5,6 +5,7 @@ mod locating;
 mod receiving;
 mod refusing;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,8 @@ use larder_base::{
     Adopted, Blobs, ByteRange, ContentHash, Digest, ErrorKind, HashFunction, Located, Namespace, PartName, Segments,
     UploadId, collect,
 };
+
+use parking_lot::Mutex;
 
 use super::{Case, Keep, cases};
 use crate::stream::in_pieces;
@@ -32,10 +35,18 @@ pub struct Subject {
 /// # Panics
 /// When a promise is broken, naming each such case.
 pub fn check(fresh: impl AsyncFn() -> Subject) {
-    super::check("segments", CASES, fresh);
+    super::check("segments", CASES, async || Bench::new(fresh().await));
 }
 
-const CASES: &[Case<Subject>] = cases![
+/// A tier under test, and how long the parts are that it received last.
+struct Bench {
+    segments: Arc<dyn Segments>,
+    blobs: Arc<dyn Blobs>,
+    lengths: Mutex<HashMap<PartName, u64>>,
+    _keep: Keep,
+}
+
+const CASES: &[Case<Bench>] = cases![
     receiving::a_received_part_waits_and_shows_nothing,
     receiving::a_part_of_another_length_than_announced_is_invalid,
     receiving::a_part_that_fails_half_way_does_not_wait,
@@ -53,6 +64,7 @@ const CASES: &[Case<Subject>] = cases![
     adopting::chunks_that_are_already_there_may_come_again,
     adopting::discarding_leaves_what_was_adopted,
     refusing::a_flaw_in_any_record_refuses_the_whole_part,
+    refusing::a_part_of_another_length_than_announced_is_not_adopted,
     refusing::a_part_without_its_segment_header_is_refused,
     refusing::a_refused_part_waits_and_may_be_replaced,
     locating::what_is_located_can_be_read_and_opened,
@@ -76,18 +88,28 @@ fn hashes(contents: &[Bytes]) -> Vec<ContentHash> {
     contents.iter().map(|content| HashFunction::TREE.hash(content)).collect()
 }
 
-impl Subject {
+impl Bench {
+    fn new(Subject { segments, blobs, keep }: Subject) -> Self {
+        Self { segments, blobs, lengths: Mutex::default(), _keep: keep }
+    }
+
     async fn receive(&self, part: &PartName, body: &Bytes) {
+        self.lengths.lock().insert(part.clone(), body.len() as u64);
         let received = self.segments.receive(part, body.len() as u64, in_pieces(body, 10_000)).await;
         received.expect("a part of the announced length is received");
     }
 
     async fn adopt(&self, namespace: &Namespace, part: &PartName) -> Option<Adopted> {
-        self.segments.adopt(namespace, part).await.expect("a good part is adopted")
+        self.segments.adopt(namespace, part, self.length(part)).await.expect("a good part is adopted")
+    }
+
+    /// The length of a part as it was last announced; that of a part that never was is any.
+    fn length(&self, part: &PartName) -> u64 {
+        self.lengths.lock().get(part).copied().unwrap_or(1000)
     }
 
     async fn assert_refused(&self, namespace: &Namespace, part: &PartName, why: &str) {
-        let refused = self.segments.adopt(namespace, part).await.map_err(|error| error.kind());
+        let refused = self.segments.adopt(namespace, part, self.length(part)).await.map_err(|error| error.kind());
         assert_eq!(refused, Err(ErrorKind::Invalid), "{why}");
     }
 

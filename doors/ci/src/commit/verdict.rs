@@ -34,7 +34,7 @@ pub(super) async fn verdict(ci: &Ci, id: &UploadId, upload: &Upload, claim: &Cla
     {
         return Ok(ended);
     }
-    let (received, lost) = adopt(ci, &caller, id, &claim.parts).await?;
+    let (received, lost) = adopt(ci, &caller, id, upload, &claim.parts).await?;
     let manifest = read_manifest(ci, &caller, claim).await?;
     let summary = summarize(manifest, claim.content(), upload.bytes).await?;
     let entry = NewEntry {
@@ -90,8 +90,19 @@ impl Comparison<'_> {
 }
 
 /// Verifies the parts and makes their chunks present. Says what they added, and which of them were not there.
-async fn adopt(ci: &Ci, caller: &Caller, id: &UploadId, parts: &[u32]) -> Result<(Received, Vec<u32>)> {
-    let adoptions = parts.iter().map(|&number| adopt_one(ci, caller, PartName { upload: id.clone(), number }));
+async fn adopt(
+    ci: &Ci,
+    caller: &Caller,
+    id: &UploadId,
+    upload: &Upload,
+    parts: &[u32],
+) -> Result<(Received, Vec<u32>)> {
+    let early = ci.arrivals().early(id).parts;
+    // The parts of a claim were checked to be of those that were announced.
+    let announced = parts.iter().filter_map(|number| Some((*number, *upload.parts.get(number)?)));
+    let adoptions = announced
+        .filter(|(number, _)| !early.contains(number))
+        .map(|(number, length)| adopt_one(ci, caller, PartName { upload: id.clone(), number }, length));
     let adopted: Vec<_> = stream::iter(adoptions.collect::<Vec<_>>()).buffered(PARTS_AT_ONCE).try_collect().await?;
     // Whatever was under way early has ended by now: two adoptions of one part wait for each other.
     let early = ci.arrivals().early(id);
@@ -112,8 +123,13 @@ async fn adopt(ci: &Ci, caller: &Caller, id: &UploadId, parts: &[u32]) -> Result
     Ok((received, lost))
 }
 
-fn adopt_one<'a>(ci: &'a Ci, caller: &'a Caller, part: PartName) -> BoxFuture<'a, Result<(u32, Option<Adopted>)>> {
-    Box::pin(async move { Ok((part.number, ci.cache().adopt_part(caller, &part).await?)) })
+fn adopt_one<'a>(
+    ci: &'a Ci,
+    caller: &'a Caller,
+    part: PartName,
+    length: u64,
+) -> BoxFuture<'a, Result<(u32, Option<Adopted>)>> {
+    Box::pin(async move { Ok((part.number, ci.cache().adopt_part(caller, &part, length).await?)) })
 }
 
 /// The manifest's bytes: what the claim says, or an error.

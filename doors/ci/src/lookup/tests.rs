@@ -1,13 +1,13 @@
-use larder_base::{Digest, HashFunction, Located};
+use larder_base::{Digest, HashFunction, Located, SegmentRange};
 
-use super::{RUN_BYTES, Stretch, runs};
+use super::{RUN_BYTES, runs};
 
 fn record(segment: u64, offset: u64, length: u64) -> Located {
     Located { digest: Digest::by(HashFunction::TREE, b""), segment, offset, length }
 }
 
-fn stretch(segment: u64, offset: u64, length: u64) -> Stretch {
-    Stretch { segment, offset, length }
+fn stretch(segment: u64, offset: u64, length: u64) -> SegmentRange {
+    SegmentRange { segment, offset, length }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader};
-use larder_base::{ContentHash, ErrorKind, HashFunction};
+use larder_base::{ContentHash, ErrorKind, HashFunction, SegmentRange};
 use larder_testkit::faulty::{Fault, Verb};
 use serde_json::{Value, json};
 
@@ -141,9 +141,11 @@ async fn a_segment_that_went_away_is_not_found_and_a_fault_has_a_body() {
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((status, &answer["error"]["kind"]), (StatusCode::INTERNAL_SERVER_ERROR, &json!("corrupt")));
     // The memory tier drops no segment: one that never was is as gone as any.
-    let permission =
-        crate::permission::Permission::Read { namespace: "acme".parse().unwrap(), segment: 999, offset: 0, length: 5 };
-    let (status, body) = client.raw(Method::GET, &permission.grant(&server.ci).0, Bytes::new()).await;
+    let permission = crate::permission::Permission::Read {
+        namespace: "acme".parse().unwrap(),
+        range: SegmentRange { segment: 999, offset: 0, length: 5 },
+    };
+    let (status, body) = client.raw(Method::GET, &permission.grant(&server.ci).url, Bytes::new()).await;
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((status, &answer["error"]["kind"]), (StatusCode::NOT_FOUND, &json!("not-found")));
 }

@@ -1,7 +1,5 @@
 //! What a client says that its upload is.
 
-use std::collections::BTreeMap;
-
 use larder_base::{ContentHash, HashFunction, chunk};
 use larder_proto::ci::{BlobAddress, FinishRequest};
 use serde::{Deserialize, Serialize};
@@ -38,12 +36,12 @@ impl Claim {
     }
 
     /// Checks it against what was registered.
-    pub(crate) fn check(&self, upload: &Upload, granted: &BTreeMap<u32, u64>) -> Result<(), Failure> {
+    pub(crate) fn check(&self, upload: &Upload) -> Result<(), Failure> {
         if self.bytes > upload.bytes {
             let message = format!("{} bytes were announced, and {} are claimed", upload.bytes, self.bytes);
             return Err(Failure::too_large(message).with_hint("begin a new upload with the right number of bytes"));
         }
-        if let Some(part) = self.parts.iter().find(|part| !granted.contains_key(part)) {
+        if let Some(part) = self.parts.iter().find(|part| !upload.parts.contains_key(part)) {
             return Err(Failure::invalid(format!("no URL was ever asked for part {part}")));
         }
         Ok(())

@@ -44,6 +44,8 @@ pub(crate) struct Upload {
     /// What was announced; what is finished may have fewer.
     pub(crate) bytes: u64,
     pub(crate) files: u64,
+    /// The parts for which a URL was given, with the length that was announced.
+    pub(crate) parts: BTreeMap<u32, u64>,
     pub(crate) stage: Stage,
 }
 
@@ -51,8 +53,8 @@ pub(crate) struct Upload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Stage {
-    /// Parts may be sent: those for which a URL was given, with the length that was announced.
-    Open { parts: BTreeMap<u32, u64> },
+    /// Parts may be sent.
+    Open,
     /// It is in the commit queue.
     Finishing(Claim),
     /// It is over.
@@ -94,7 +96,8 @@ impl Upload {
             replace,
             bytes,
             files,
-            stage: Stage::Open { parts: BTreeMap::new() },
+            parts: BTreeMap::new(),
+            stage: Stage::Open,
         }
     }
 
@@ -123,7 +126,7 @@ impl Upload {
     /// What is said of it.
     pub(crate) fn status(&self, id: &UploadId) -> UploadStatus {
         let (state, ended) = match &self.stage {
-            Stage::Open { .. } => (UploadState::Open, None),
+            Stage::Open => (UploadState::Open, None),
             Stage::Finishing(_) => (UploadState::Queued, None),
             Stage::Ended(ended) => (ended.state, Some(ended.clone())),
         };
@@ -135,9 +138,9 @@ impl Upload {
     pub(super) fn admit_part(&mut self, settings: &Settings, number: u32, length: u64) -> Result<bool, Failure> {
         let parts_max = settings.parts_max(self.bytes);
         let parts_max_bytes = settings.parts_max_bytes(self.bytes, self.files);
-        let Stage::Open { parts } = &mut self.stage else {
+        if self.stage != Stage::Open {
             return Err(Failure::conflict("the upload takes no parts any more"));
-        };
+        }
         if !(1..=parts_max).contains(&number) {
             return Err(Failure::invalid(format!("part {number} is not one of 1 to {parts_max}")));
         }
@@ -146,8 +149,8 @@ impl Upload {
             let message = format!("a part has {least} bytes to {}, not {length} bytes", settings.part_max_bytes);
             return Err(Failure::too_large(message));
         }
-        let changed = parts.insert(number, length) != Some(length);
-        let sum: u64 = parts.values().sum();
+        let changed = self.parts.insert(number, length) != Some(length);
+        let sum: u64 = self.parts.values().sum();
         if sum > parts_max_bytes {
             let message = format!("the parts have {sum} bytes together; {} bytes of files were announced", self.bytes);
             return Err(Failure::too_large(message).with_hint("begin a new upload with the right number of bytes"));
@@ -169,7 +172,7 @@ impl Upload {
 impl Stage {
     fn word(&self) -> &'static str {
         match self {
-            Self::Open { .. } => "open",
+            Self::Open => "open",
             Self::Finishing(_) => "finishing",
             Self::Ended(_) => "ended",
         }

@@ -49,6 +49,18 @@ impl Bucket {
         self.presign(Request::new(PRESIGN, Method::GET, Some(key)), lifetime).await
     }
 
+    /// A URL to GET exactly `length` bytes of an object from `offset` on: the range is signed, and no other is served.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for no bytes at all, and as [`Bucket::presign_put`].
+    pub async fn presign_range(&self, key: &str, offset: u64, length: u64, lifetime: Duration) -> Result<Presigned> {
+        let Some(last) = length.checked_sub(1).and_then(|last| offset.checked_add(last)) else {
+            return Err(self.failure(ErrorKind::Invalid, PRESIGN, Some(key), "has no such range"));
+        };
+        let request = Request::new(PRESIGN, Method::GET, Some(key)).sign("range", format!("bytes={offset}-{last}"));
+        self.presign(request, lifetime).await
+    }
+
     /// A URL to PUT one part of a multipart upload, of exactly the length that the upload's plan gives it.
     ///
     /// # Errors

@@ -63,6 +63,47 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// The bytes of an object from `offset` on, at most `length` of them: fewer where it ends, none beyond. `None` when there
+    /// is no such object. All of it is read before this returns.
+    ///
+    /// # Errors
+    /// What the store refuses; [`ErrorKind::Corrupt`] when it answers with other bytes.
+    pub async fn get_at_most(&self, key: &str, offset: u64, length: u64) -> Result<Option<Bytes>> {
+        self.inner.place.check_key(key)?;
+        if length == 0 {
+            return Ok(self.head(key).await?.map(|_| Bytes::new()));
+        }
+        let mut request = Request::new(GET, Method::GET, Some(key));
+        request.plain.push(("range", format!("bytes={offset}-{}", offset.saturating_add(length - 1))));
+        let limit = usize::try_from(length).unwrap_or(usize::MAX);
+        match self.ask(&request, limit).await? {
+            Answer::Good(answer) => {
+                let begins_there = match answer.status() {
+                    StatusCode::PARTIAL_CONTENT => range_of(answer.headers()).is_some_and(|(first, _)| first == offset),
+                    // All of it, from a store that knows no ranges.
+                    _ => offset == 0,
+                };
+                if begins_there {
+                    return Ok(Some(answer.into_body()));
+                }
+                let what = format!("bytes from {offset} on were asked for, and others came");
+                Err(self.failure(ErrorKind::Corrupt, GET, Some(key), &what))
+            }
+            Answer::Refused(refusal) if refusal.is_absence() => Ok(None),
+            Answer::Refused(refusal) if refusal.status == StatusCode::RANGE_NOT_SATISFIABLE => Ok(Some(Bytes::new())),
+            Answer::Refused(refusal) => Err(self.error(&request, &refusal)),
+        }
+    }
+}
+
+/// The first and the last byte that an answer holds, by its `Content-Range`.
+fn range_of(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?;
+    let (first, last) = range.split('/').next()?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
 impl Reading {
     /// Opens the rest of the range; `false` when there is no object.
     async fn begin(&mut self) -> Result<bool> {
@@ -103,11 +144,8 @@ impl Reading {
             // A store that knows no ranges, or an object that is the range.
             return self.offset == 0 && whole == Some(self.left);
         }
-        let range = header(CONTENT_RANGE).and_then(|text| text.trim().strip_prefix("bytes "));
-        let (first, last) = range.and_then(|range| range.split('/').next()?.split_once('-')).unwrap_or_default();
         status == StatusCode::PARTIAL_CONTENT
-            && first.parse() == Ok(self.offset)
-            && last.parse() == Ok(self.offset + (self.left - 1))
+            && range_of(headers) == Some((self.offset, self.offset + (self.left - 1)))
             && whole.is_none_or(|whole: u64| whole == self.left)
     }
 

@@ -10,7 +10,7 @@ use larder_base::{BoxFuture, ErrorKind};
 use larder_testkit::content::noise;
 
 use super::{read, transfer};
-use crate::s3::{Bucket, MultipartPlan, ObjectBody, PART_MIN_BYTES};
+use crate::s3::{Bucket, MultipartPlan, ObjectBody, PART_MIN_BYTES, Presigned};
 
 /// A bucket that nobody else uses, and what keeps it alive.
 pub(super) struct Subject {
@@ -26,6 +26,7 @@ const CASES: &[(&str, Case)] = &[
     ("objects", |subject| Box::pin(an_object_comes_back_whole_and_by_range(subject))),
     ("absence", |subject| Box::pin(what_is_not_there_is_none_and_is_deleted_already(subject))),
     ("ranges", |subject| Box::pin(a_range_beyond_the_end_is_an_error_and_not_fewer_bytes(subject))),
+    ("at most", |subject| Box::pin(as_many_bytes_come_as_there_are_up_to_those_asked_for(subject))),
     ("listing", |subject| Box::pin(a_listing_has_every_object_once_in_order(subject))),
     ("batches", |subject| Box::pin(a_batch_deletes_all_it_names_and_nothing_else(subject))),
     ("parts", |subject| Box::pin(parts_in_any_order_and_sent_twice_make_one_object(subject))),
@@ -102,6 +103,25 @@ async fn a_range_beyond_the_end_is_an_error_and_not_fewer_bytes(subject: Subject
         let error = bucket.get_range("short", offset, length).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{offset} {length}: {error}");
     }
+}
+
+async fn as_many_bytes_come_as_there_are_up_to_those_asked_for(subject: Subject) {
+    let bucket = &subject.bucket;
+    bucket.put_object("short", &ObjectBody::bytes("0123456789")).await.unwrap();
+    for (offset, length, there) in [
+        (0, 3, "012"),
+        (0, 11, "0123456789"),
+        (9, 2, "9"),
+        (10, 1, ""),
+        (100, 7, ""),
+        (3, 0, ""),
+        (4, u64::MAX, "456789"),
+    ] {
+        let bytes = bucket.get_at_most("short", offset, length).await.unwrap();
+        assert_eq!(bytes.as_deref(), Some(there.as_bytes()), "{offset} {length}");
+    }
+    assert_eq!(bucket.get_at_most("absent", 0, 5).await.unwrap(), None);
+    assert_eq!(bucket.get_at_most("absent", 0, 0).await.unwrap(), None);
 }
 
 async fn a_listing_has_every_object_once_in_order(subject: Subject) {
@@ -253,6 +273,16 @@ async fn presigned_urls_put_and_get_without_credentials(subject: Subject) {
     assert_eq!((answer.status(), answer.body()), (StatusCode::OK, &content));
     let answer = transfer(Method::GET, &url, &[("range", "bytes=10-19")], Bytes::new()).await;
     assert_eq!((answer.status(), answer.into_body()), (StatusCode::PARTIAL_CONTENT, content.slice(10..20)));
+    let range = bucket.presign_range("direct/one", 5, 7, HOUR).await.unwrap();
+    let answer = transfer(Method::GET, &range, &[], Bytes::new()).await;
+    assert_eq!((answer.status(), answer.into_body()), (StatusCode::PARTIAL_CONTENT, content.slice(5..12)));
+    if subject.lengths_are_signed {
+        let elsewhere = Presigned { headers: vec![("range", "bytes=0-99".to_owned())], ..range.clone() };
+        assert_eq!(transfer(Method::GET, &elsewhere, &[], Bytes::new()).await.status(), StatusCode::FORBIDDEN);
+        let whole = Presigned { headers: vec![], ..range };
+        assert_eq!(transfer(Method::GET, &whole, &[], Bytes::new()).await.status(), StatusCode::FORBIDDEN);
+    }
+    assert!(bucket.presign_range("direct/one", 5, 0, HOUR).await.is_err());
 }
 
 async fn parts_can_be_put_by_presigned_urls(subject: Subject) {

@@ -1,6 +1,7 @@
 //! Parts that clients put straight into the bucket.
 
 use larder_base::segment::SEGMENT_HEADER;
+use larder_base::{PartName, SegmentRange, UploadId};
 
 use super::*;
 use crate::tests::crash::{part, upload_body};
@@ -117,6 +118,8 @@ fn an_object_that_is_written_again_after_its_adoption_serves_nothing_false() {
     for content in others {
         assert_eq!(get(&store, "a", &ContentHash::of(content)), None);
     }
+    // What was found bad is set aside behind the answers; that is done after this.
+    store.checkpoint().unwrap();
     assert!(store.evict_segment(adopted, &mut crate::Evicted::default()).unwrap().is_some());
     for content in &contents {
         assert_eq!(get(&store, "a", &ContentHash::of(content)), None);
@@ -202,6 +205,55 @@ fn a_part_that_is_given_up_leaves_the_bucket_and_an_adopted_one_does_not() {
     store.discard_object(&part(2), &given_up).unwrap();
     store.discard_object(&part(2), &given_up).unwrap();
     assert_eq!(tier.bucket.names(), [kept.as_str()]);
+}
+
+#[test]
+fn discarding_an_upload_takes_its_own_parts_that_were_not_adopted() {
+    let tier = Tier::new();
+    let store = tier.open();
+    let bytes = upload_body(&contents(1));
+    let kept = upload(&tier, &store, 1, &bytes);
+    let length = bytes.len() as u64;
+    assert!(store.adopt_part(&ns("a"), &part(1), length).unwrap().is_some());
+    assert_eq!(store.adopt_part(&ns("a"), &part(1), length).unwrap(), None);
+    assert_eq!(store.adopt_part(&ns("a"), &part(2), length).unwrap(), None, "never put");
+    for number in 2..6 {
+        upload(&tier, &store, number, &bytes);
+    }
+    let other = PartName { upload: UploadId::from_random([9; 16]), number: 1 };
+    let of_another = store.part_object(&other).unwrap();
+    tier.bucket.set(of_another.as_str(), Some(bytes.clone()));
+    tier.bucket.list_as(2, &[]);
+    store.discard_objects(&part(1).upload).unwrap();
+    let mut left = [kept.to_string(), of_another.to_string()];
+    left.sort();
+    assert_eq!(tier.bucket.names(), left);
+}
+
+#[test]
+fn urls_lead_to_the_bucket_for_what_is_there_and_nowhere_else() {
+    let tier = Tier::new();
+    let store = tier.open();
+    let bytes = upload_body(&contents(1));
+    let life = Duration::from_secs(60);
+    let url = store.put_url(&part(1), 77, life).unwrap().unwrap().url;
+    assert_eq!(url, format!("put {} 77", store.part_object(&part(1)).unwrap()));
+    let name = upload(&tier, &store, 1, &bytes);
+    store.adopt_part(&ns("a"), &part(1), bytes.len() as u64).unwrap().unwrap();
+    let on_disk = put(&store, "a", &Bytes::from_static(b"only on the disk")).unwrap();
+    let hashes = [ContentHash::of(&contents(1)[0]), on_disk.hash];
+    let located = store.locate(&ns("a"), &hashes).unwrap();
+    let range = |at: usize| {
+        let larder_base::Located { segment, offset, length, .. } = located[at];
+        SegmentRange { segment, offset, length }
+    };
+    let beyond = SegmentRange { length: bytes.len() as u64, ..range(0) };
+    let urls = store.read_urls(&[range(0), range(1), beyond], life).unwrap();
+    let expected = format!("get {name} {} {}", range(0).offset, range(0).length);
+    assert_eq!(
+        urls.iter().map(|url| url.as_ref().map(|url| url.url.as_str())).collect::<Vec<_>>(),
+        [Some(expected.as_str()), None, None]
+    );
 }
 
 #[test]

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use larder_base::Adopted;
 use larder_base::chunk::MAX_LEN;
 
-use super::{Subject, namespace, part};
+use super::{Bench, namespace, part};
 use crate::content::{noise, text};
 use crate::segment;
 
-pub(super) async fn the_chunks_of_an_adopted_part_are_present(subject: Subject) {
+pub(super) async fn the_chunks_of_an_adopted_part_are_present(subject: Bench) {
     let contents = [noise(1, 3000), Bytes::new(), text(2, 100_000), noise(3, MAX_LEN), text(4, MAX_LEN), noise(5, 1)];
     let body = segment::body(&contents);
     subject.receive(&part(1, 1), &body).await;
@@ -18,7 +18,7 @@ pub(super) async fn the_chunks_of_an_adopted_part_are_present(subject: Subject) 
     subject.assert_present(&namespace("ns"), &contents).await;
 }
 
-pub(super) async fn every_part_of_an_upload_is_adopted_by_itself(subject: Subject) {
+pub(super) async fn every_part_of_an_upload_is_adopted_by_itself(subject: Bench) {
     let contents: Vec<_> = (0..3).map(|seed| [noise(seed, 3000), text(seed, 9000)]).collect();
     for (number, contents) in (1..).zip(&contents) {
         subject.receive(&part(1, number), &segment::body(contents)).await;
@@ -33,7 +33,7 @@ pub(super) async fn every_part_of_an_upload_is_adopted_by_itself(subject: Subjec
     subject.assert_present(&namespace("ns"), &contents.concat()).await;
 }
 
-pub(super) async fn a_part_is_adopted_once(subject: Subject) {
+pub(super) async fn a_part_is_adopted_once(subject: Bench) {
     let contents = [noise(1, 3000)];
     subject.receive(&part(1, 1), &segment::body(&contents)).await;
     assert!(subject.adopt(&namespace("ns"), &part(1, 1)).await.is_some());
@@ -45,7 +45,7 @@ pub(super) async fn a_part_is_adopted_once(subject: Subject) {
     subject.assert_present(&namespace("ns"), &contents).await;
 }
 
-pub(super) async fn of_two_that_adopt_one_part_one_does(subject: Subject) {
+pub(super) async fn of_two_that_adopt_one_part_one_does(subject: Bench) {
     let subject = Arc::new(subject);
     for number in 1..=10 {
         subject.receive(&part(1, number), &segment::body(&[noise(number.into(), 30_000)])).await;
@@ -62,7 +62,7 @@ pub(super) async fn of_two_that_adopt_one_part_one_does(subject: Subject) {
     }
 }
 
-pub(super) async fn a_part_that_does_not_wait_is_none(subject: Subject) {
+pub(super) async fn a_part_that_does_not_wait_is_none(subject: Bench) {
     assert_eq!(subject.adopt(&namespace("ns"), &part(1, 1)).await, None);
     subject.receive(&part(1, 1), &segment::body(&[noise(1, 100)])).await;
     for other in [part(1, 2), part(1, 11), part(2, 1)] {
@@ -70,7 +70,7 @@ pub(super) async fn a_part_that_does_not_wait_is_none(subject: Subject) {
     }
 }
 
-pub(super) async fn only_the_adopting_namespace_sees_the_chunks(subject: Subject) {
+pub(super) async fn only_the_adopting_namespace_sees_the_chunks(subject: Bench) {
     let contents = [noise(1, 3000), text(2, 9000)];
     subject.receive(&part(1, 1), &segment::body(&contents)).await;
     assert!(subject.adopt(&namespace("ns"), &part(1, 1)).await.is_some());
@@ -83,7 +83,7 @@ pub(super) async fn only_the_adopting_namespace_sees_the_chunks(subject: Subject
     subject.assert_absent(&namespace("other"), &contents[1..], "adopted into ns").await;
 }
 
-pub(super) async fn chunks_that_are_already_there_may_come_again(subject: Subject) {
+pub(super) async fn chunks_that_are_already_there_may_come_again(subject: Bench) {
     let contents = [noise(1, 3000), text(2, 9000), noise(1, 3000)];
     subject.put_blob(&namespace("ns"), &contents[0]).await;
     for number in 1..=2 {
@@ -95,7 +95,7 @@ pub(super) async fn chunks_that_are_already_there_may_come_again(subject: Subjec
     }
 }
 
-pub(super) async fn discarding_leaves_what_was_adopted(subject: Subject) {
+pub(super) async fn discarding_leaves_what_was_adopted(subject: Bench) {
     let contents = [noise(1, 3000)];
     subject.receive(&part(1, 1), &segment::body(&contents)).await;
     assert!(subject.adopt(&namespace("ns"), &part(1, 1)).await.is_some());

@@ -3,11 +3,11 @@ use larder_base::chunk::MAX_LEN;
 use larder_base::segment::SEGMENT_HEADER;
 use larder_base::{ByteRange, HashFunction};
 
-use super::{Subject, hashes, namespace, part};
+use super::{Bench, hashes, namespace, part};
 use crate::content::{noise, text};
 use crate::segment;
 
-pub(super) async fn what_is_located_can_be_read_and_opened(subject: Subject) {
+pub(super) async fn what_is_located_can_be_read_and_opened(subject: Bench) {
     let ns = namespace("ns");
     for content in [Bytes::new(), noise(1, 1), text(2, 100_000), noise(3, MAX_LEN), text(4, MAX_LEN)] {
         let digest = subject.put_blob(&ns, &content).await;
@@ -17,7 +17,7 @@ pub(super) async fn what_is_located_can_be_read_and_opened(subject: Subject) {
     }
 }
 
-pub(super) async fn adopted_chunks_can_be_read_and_opened(subject: Subject) {
+pub(super) async fn adopted_chunks_can_be_read_and_opened(subject: Bench) {
     let contents = [noise(1, 3000), Bytes::new(), text(2, 100_000), noise(3, MAX_LEN)];
     subject.receive(&part(1, 1), &segment::body(&contents)).await;
     assert!(subject.adopt(&namespace("ns"), &part(1, 1)).await.is_some());
@@ -28,7 +28,7 @@ pub(super) async fn adopted_chunks_can_be_read_and_opened(subject: Subject) {
     }
 }
 
-pub(super) async fn answers_are_in_the_order_asked(subject: Subject) {
+pub(super) async fn answers_are_in_the_order_asked(subject: Bench) {
     let ns = namespace("ns");
     let put: Vec<_> = (0..6).map(|seed| noise(seed, 500)).collect();
     for content in &put[..3] {
@@ -51,7 +51,7 @@ pub(super) async fn answers_are_in_the_order_asked(subject: Subject) {
     }
 }
 
-pub(super) async fn a_blob_larger_than_a_chunk_is_left_out(subject: Subject) {
+pub(super) async fn a_blob_larger_than_a_chunk_is_left_out(subject: Bench) {
     let ns = namespace("ns");
     let large = subject.put_blob(&ns, &noise(1, MAX_LEN + 1)).await;
     let small = subject.put_blob(&ns, &noise(2, MAX_LEN)).await;
@@ -60,7 +60,7 @@ pub(super) async fn a_blob_larger_than_a_chunk_is_left_out(subject: Subject) {
     assert_eq!(found, [small]);
 }
 
-pub(super) async fn only_the_namespace_of_a_blob_can_locate_it(subject: Subject) {
+pub(super) async fn only_the_namespace_of_a_blob_can_locate_it(subject: Bench) {
     let content = text(1, 3000);
     let digest = subject.put_blob(&namespace("ns"), &content).await;
     assert_eq!(subject.locate(&namespace("ns"), &[digest.hash]).await.len(), 1);
@@ -72,7 +72,7 @@ pub(super) async fn only_the_namespace_of_a_blob_can_locate_it(subject: Subject)
     subject.assert_opens(&located[0], &content).await;
 }
 
-pub(super) async fn a_range_of_a_segment_is_right(subject: Subject) {
+pub(super) async fn a_range_of_a_segment_is_right(subject: Bench) {
     let contents = [noise(1, 3000), text(2, 9000)];
     subject.receive(&part(1, 1), &segment::body(&contents)).await;
     assert!(subject.adopt(&namespace("ns"), &part(1, 1)).await.is_some());
@@ -89,7 +89,7 @@ pub(super) async fn a_range_of_a_segment_is_right(subject: Subject) {
     }
 }
 
-pub(super) async fn a_segment_that_never_was_is_none(subject: Subject) {
+pub(super) async fn a_segment_that_never_was_is_none(subject: Bench) {
     subject.put_blob(&namespace("ns"), &noise(1, 100)).await;
     for segment in [u64::MAX, u64::from(u32::MAX), 1_000_000_000] {
         let body = subject.segments.read(segment, ByteRange::ALL).await.expect("a read succeeds");

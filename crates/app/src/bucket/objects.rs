@@ -1,0 +1,111 @@
+//! The bucket as the store uses it: the asynchronous client, for threads that may wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use larder_base::{BlobStream, Error, ErrorKind, Result, TransferUrl};
+use larder_remote::s3::{self, ObjectBody, Presigned};
+use larder_store::{Bucket, DiskFile, Object, ObjectName, ObjectPage};
+use tokio::runtime::Handle;
+
+/// Bytes of a segment that are read at once while it is sent.
+const PIECE: u64 = 1 << 20;
+
+/// Objects of one bucket. Every call waits, so none may be made by a thread that serves connections.
+pub struct Objects {
+    bucket: s3::Bucket,
+    runtime: Handle,
+    /// Whether clients get URLs.
+    direct: bool,
+}
+
+impl Objects {
+    /// The objects of a bucket, fetched on the runtime that this is called in.
+    pub fn new(bucket: s3::Bucket, direct: bool) -> Self {
+        Self { bucket, runtime: Handle::current(), direct }
+    }
+}
+
+impl Bucket for Objects {
+    fn put(&self, name: &ObjectName, file: Arc<dyn DiskFile>, length: u64) -> Result<()> {
+        let body = ObjectBody::reading(length, move || pieces(Arc::clone(&file), length));
+        self.runtime.block_on(self.bucket.put_object(name.as_str(), &body))
+    }
+
+    fn read(&self, name: &ObjectName, offset: u64, length: u64, within: Duration) -> Result<Option<Bytes>> {
+        self.runtime.block_on(async {
+            let read = self.bucket.get_at_most(name.as_str(), offset, length);
+            tokio::time::timeout(within, read).await.unwrap_or_else(|_| {
+                let message = format!("{name}: {length} bytes did not come within {} s", within.as_secs_f32());
+                Err(Error::new(ErrorKind::Unavailable, "read object", message))
+            })
+        })
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<()> {
+        self.runtime.block_on(self.bucket.delete_object(name.as_str()))
+    }
+
+    fn list(&self, start: &str, next: Option<&str>) -> Result<ObjectPage> {
+        let page = self.runtime.block_on(self.bucket.list(start, next))?;
+        let object = |stored: s3::StoredObject| {
+            Some(Object { name: stored.key.parse().ok()?, length: stored.size, modified: stored.modified })
+        };
+        Ok(ObjectPage { objects: page.objects.into_iter().filter_map(object).collect(), next: page.next })
+    }
+
+    fn read_url(&self, name: &ObjectName, offset: u64, length: u64, life: Duration) -> Result<Option<TransferUrl>> {
+        if !self.direct {
+            return Ok(None);
+        }
+        let signed = self.runtime.block_on(self.bucket.presign_range(name.as_str(), offset, length, life))?;
+        Ok(Some(transfer_url(signed)))
+    }
+
+    fn put_url(&self, name: &ObjectName, length: u64, life: Duration) -> Result<Option<TransferUrl>> {
+        if !self.direct {
+            return Ok(None);
+        }
+        let signed = self.runtime.block_on(self.bucket.presign_put(name.as_str(), length, life))?;
+        Ok(Some(transfer_url(signed)))
+    }
+}
+
+fn transfer_url(signed: Presigned) -> TransferUrl {
+    let headers = signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+    TransferUrl { url: signed.url, headers: headers.collect(), expires: signed.expires }
+}
+
+/// The first `length` bytes of a file.
+fn pieces(file: Arc<dyn DiskFile>, length: u64) -> BlobStream {
+    Box::pin(stream::try_unfold(0, move |at| {
+        let file = Arc::clone(&file);
+        async move {
+            if at == length {
+                return Ok(None);
+            }
+            let wanted = PIECE.min(length - at);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "one read of a file at a time, for the one segment that is shipped"
+            )]
+            let read = tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; usize::try_from(wanted).expect("a piece is short")];
+                file.read_at(&mut piece, at).map(|read| {
+                    piece.truncate(read);
+                    Bytes::from(piece)
+                })
+            });
+            let failed = |message: &str| Error::new(ErrorKind::Failed, "ship segment", message);
+            let piece = read.await.map_err(|error| failed("reading broke off").with_source(error))?;
+            let piece = piece.map_err(|error| failed("the file cannot be read").with_source(error))?;
+            if piece.is_empty() {
+                return Err(failed("the file is shorter than it was"));
+            }
+            let next = at + piece.len() as u64;
+            Ok(Some((piece, next)))
+        }
+    }))
+}
