@@ -4,6 +4,7 @@ mod recipe;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -180,8 +181,18 @@ pub struct Transfer {
     pub level: i32,
     /// How long to wait for the server to check and publish what was sent, in seconds. When that is over it goes on by
     /// itself, and the command ends.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub wait: u64,
+    /// Do not wait for that at all: as `--wait 0`.
+    #[arg(long, conflicts_with = "wait")]
+    pub no_wait: bool,
+}
+
+impl Transfer {
+    /// How long to wait for the server.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(if self.no_wait { 0 } else { self.wait })
+    }
 }
 
 /// Bring back what was saved under a key.

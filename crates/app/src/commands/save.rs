@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use larder_base::{Error, ErrorKind, Key, Result};
 use larder_proto::ci::{Purpose, UploadState, UploadStatus};
@@ -200,8 +200,7 @@ impl Saving<'_> {
         let start = Instant::now();
         let finish = finish_of(&captured, sink.parts())?;
         (report.files, report.bytes) = (finish.files, finish.bytes);
-        let wait = Duration::from_secs(self.transfer.wait);
-        let status = runtime.block_on(self.client.finish(&upload.id, &finish, wait))?;
+        let status = runtime.block_on(self.client.finish(&upload.id, &finish, self.transfer.patience()))?;
         report.took("publish", start.elapsed());
         let outcome = self.outcome(&status, report)?;
         for (root, memory) in roots.iter().zip(&captured.memories) {
@@ -228,7 +227,7 @@ impl Saving<'_> {
             )),
             UploadState::Queued => {
                 report.reason = Some("everything is sent; the server is still checking it".into());
-                Ok(Outcome::Saved)
+                Ok(Outcome::Queued)
             }
             UploadState::Aborted | UploadState::Open => Err(Error::new(
                 ErrorKind::Failed,
