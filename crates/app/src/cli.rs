@@ -1,5 +1,6 @@
 //! The command line: one definition, from which help, man pages and completions are made.
 
+mod job;
 mod recipe;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::ByteSize;
 
+pub use job::{Format as JobFormat, JobCommand, Place as JobPlace, Post, Running as JobRunning};
 pub use recipe::{AutoCommand, Job, RustCommand, RustProject, Tool, ToolCommand};
 
 /// The server that is meant when none is named.
@@ -69,6 +71,14 @@ pub enum Command {
     },
     #[command(flatten)]
     Tool(Tool),
+    /// Queue a command for the end of the job.
+    Post(Post),
+    /// Open a CI job, end it, and run what was queued for its end.
+    Job {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: JobCommand,
+    },
     /// List what is saved, newest first.
     List(List),
     /// Show one entry: who wrote it, when, and what is in it.

@@ -7,6 +7,7 @@
 mod bucket;
 mod crash;
 mod http;
+mod job;
 mod recipes;
 mod rust_project;
 mod save_restore;
