@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::ByteSize;
 
-pub use job::{Format as JobFormat, JobCommand, Place as JobPlace, Post, Running as JobRunning};
+pub use job::{AtEnd, Format as JobFormat, JobCommand, Place as JobPlace, Post, Running as JobRunning};
 pub use recipe::{AutoCommand, Job, RustCommand, RustProject, Tool, ToolCommand};
 
 /// The server that is meant when none is named.
@@ -196,6 +196,9 @@ pub struct Transfer {
     /// Do not wait for that at all: as `--wait 0`.
     #[arg(long, conflicts_with = "wait")]
     pub no_wait: bool,
+    /// This save was queued by a restore: where the server lets this job only read, it is left out and no fault.
+    #[arg(long, hide = true)]
+    pub at_end: bool,
 }
 
 impl Transfer {
@@ -216,6 +219,11 @@ pub struct Restore {
     /// Refuse an entry with more bytes than this.
     #[arg(long, value_name = "SIZE", default_value = "100 GiB")]
     pub max_size: ByteSize,
+    #[command(flatten)]
+    pub at_end: AtEnd,
+    /// What to save under the key at the job's end, as for save; with --save-at-end.
+    #[arg(value_name = "PATH", requires = "save_at_end")]
+    pub paths: Vec<PathBuf>,
 }
 
 /// List what is saved.

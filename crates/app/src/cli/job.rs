@@ -107,3 +107,30 @@ pub enum Format {
     /// For a file of `NAME=value` lines, such as GitLab's dotenv reports.
     Dotenv,
 }
+
+/// Whether a restore queues the save that goes with it.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct AtEnd {
+    /// Queue the matching save for the end of the job: when that succeeded, or always. Needs `larder job run` or `larder
+    /// job begin`; without a job it is said and left out.
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "success")]
+    pub save_at_end: Option<SaveAfter>,
+}
+
+/// After which ends of a job a save runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SaveAfter {
+    /// When it succeeded.
+    Success,
+    /// Also when it failed.
+    Always,
+}
+
+impl From<SaveAfter> for When {
+    fn from(after: SaveAfter) -> Self {
+        match after {
+            SaveAfter::Success => Self::Success,
+            SaveAfter::Always => Self::Always,
+        }
+    }
+}

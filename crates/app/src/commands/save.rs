@@ -180,7 +180,13 @@ impl Saving<'_> {
             files: survey.files() as u64,
             replace: self.replace,
         };
-        let upload = runtime.block_on(self.client.begin(&begin))?;
+        let upload = match runtime.block_on(self.client.begin(&begin)) {
+            Err(error) if self.transfer.at_end && error.kind() == ErrorKind::Denied => {
+                report.reason = Some(explain(&error));
+                return Ok(Outcome::Skipped);
+            }
+            begun => begun?,
+        };
         let mut limits = CaptureLimits::new(threads());
         limits.level = self.transfer.level;
         limits.segment_bytes = limits.segment_bytes.min(usize::try_from(upload.part_max_bytes).unwrap_or(usize::MAX));

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use crate::server::{command, wait_until};
 
+mod save_at_end;
 mod socket;
 
 /// A folder for the files of a job's commands.
