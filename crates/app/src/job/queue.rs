@@ -22,7 +22,7 @@ pub enum Status {
     #[value(alias = "passed")]
     Success,
     /// Not well, or it was cancelled.
-    #[value(aliases = ["failed", "cancelled", "canceled"])]
+    #[value(aliases = ["failed", "cancelled", "canceled", "timedout"])]
     Failure,
 }
 

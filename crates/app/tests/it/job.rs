@@ -222,7 +222,7 @@ fn a_job_tells_its_steps_of_it_in_the_form_that_each_ci_reads() {
 }
 
 /// Kills the process that takes a job's commands.
-fn kill_server(state: &Path) {
+pub fn kill_server(state: &Path) {
     let wanted = format!("job\0serve\0{}", state.display());
     let is_it = |pid: &str| {
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted))

@@ -7,6 +7,7 @@
 mod bucket;
 mod crash;
 mod http;
+mod integration;
 mod job;
 mod recipes;
 mod rust_project;

@@ -97,3 +97,12 @@ fn a_command_runs_after_the_ends_it_was_queued_for() {
     assert_eq!(runs(When::Failure), (false, true));
     assert_eq!(runs(When::Always), (true, true));
 }
+
+#[test]
+fn the_words_that_ci_systems_have_for_an_end_are_understood() {
+    use clap::ValueEnum;
+    let read = |word: &str| Status::from_str(word, false).unwrap();
+    assert!(["success", "passed"].into_iter().all(|word| read(word) == Status::Success));
+    let bad = ["failure", "failed", "cancelled", "canceled", "timedout"];
+    assert!(bad.into_iter().all(|word| read(word) == Status::Failure));
+}
