@@ -72,7 +72,8 @@ class LarderClient:
         self.env = {"LARDER_URL": f"http://{addr}", "LARDER_NAMESPACE": "bench", "XDG_CACHE_HOME": str(home)}
 
     def save(self, key: str, parent: Path, *paths: str) -> Transfer:
-        return self.run(parent, "save", "--json", key, *paths)
+        # Until it is published, however long that takes: to leave early is no speed.
+        return self.run(parent, "save", "--json", "--wait", "3600", key, *paths)
 
     def restore(self, key: str, parent: Path) -> Transfer:
         return self.run(parent, "restore", "--json", key)

@@ -1,14 +1,17 @@
 //! The command line: one definition, from which help, man pages and completions are made.
 
+mod job;
 mod recipe;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::ByteSize;
 
+pub use job::{AtEnd, Format as JobFormat, JobCommand, Place as JobPlace, Post, Running as JobRunning};
 pub use recipe::{AutoCommand, Job, RustCommand, RustProject, Tool, ToolCommand};
 
 /// The server that is meant when none is named.
@@ -68,6 +71,14 @@ pub enum Command {
     },
     #[command(flatten)]
     Tool(Tool),
+    /// Queue a command for the end of the job.
+    Post(Post),
+    /// Open a CI job, end it, and run what was queued for its end.
+    Job {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: JobCommand,
+    },
     /// List what is saved, newest first.
     List(List),
     /// Show one entry: who wrote it, when, and what is in it.
@@ -180,8 +191,21 @@ pub struct Transfer {
     pub level: i32,
     /// How long to wait for the server to check and publish what was sent, in seconds. When that is over it goes on by
     /// itself, and the command ends.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub wait: u64,
+    /// Do not wait for that at all: as `--wait 0`.
+    #[arg(long, conflicts_with = "wait")]
+    pub no_wait: bool,
+    /// This save was queued by a restore: where the server lets this job only read, it is left out and no fault.
+    #[arg(long, hide = true)]
+    pub at_end: bool,
+}
+
+impl Transfer {
+    /// How long to wait for the server.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(if self.no_wait { 0 } else { self.wait })
+    }
 }
 
 /// Bring back what was saved under a key.
@@ -195,6 +219,11 @@ pub struct Restore {
     /// Refuse an entry with more bytes than this.
     #[arg(long, value_name = "SIZE", default_value = "100 GiB")]
     pub max_size: ByteSize,
+    #[command(flatten)]
+    pub at_end: AtEnd,
+    /// What to save under the key at the job's end, as for save; with --save-at-end.
+    #[arg(value_name = "PATH", requires = "save_at_end")]
+    pub paths: Vec<PathBuf>,
 }
 
 /// List what is saved.

@@ -8,6 +8,8 @@ mod entries;
 mod fetch;
 mod fsck;
 pub mod helper;
+mod job;
+mod post;
 mod recipe;
 mod restore;
 mod save;
@@ -39,6 +41,7 @@ pub fn run(cli: Cli, environment: BTreeMap<String, String>) -> Exit {
         Command::Server { command: ServerCommand::CheckBucket(options) } => {
             return always(check_bucket::run(&options, json, &environment));
         }
+        Command::Job { command } => return job::run(&cli.global, command, &environment),
         Command::Completions { shell } => return always(docs::completions(shell)),
         Command::Man { directory } => return always(docs::man(&directory)),
         Command::GenerateDocs { directory } => return always(docs::generate(&directory)),
@@ -78,6 +81,7 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
         Command::Restore(options) => restore::run(context, &options),
         Command::Auto { command } => auto::run(context, &command),
         Command::Tool(tool) => recipe::run(context, &tool),
+        Command::Post(options) => post::run(context, options),
         Command::List(options) => entries::list(context, &options),
         Command::Show(options) => entries::show(context, &options),
         Command::Purge(options) => entries::purge(context, &options),
@@ -90,6 +94,7 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
         Command::Serve(_)
         | Command::Fsck(_)
         | Command::Server { .. }
+        | Command::Job { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::GenerateDocs { .. } => {

@@ -2,16 +2,17 @@
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// Done; or a miss; or a fault without `--strict`: a cache never fails a build.
-    Success = 0,
+    Success,
     /// A fault with `--strict`; or the server could not run.
-    Fault = 1,
+    Fault,
     /// The command line was wrong.
-    Usage = 2,
+    Usage,
     /// `verify`, `fsck`, `doctor` or `check-bucket` found something wrong.
-    Found = 3,
+    Found,
+    /// The command that `job run` ran ended so.
+    Command(u8),
 }
 
 impl Exit {
@@ -23,9 +24,20 @@ impl Exit {
         (Self::Found, "verify, fsck, doctor or check-bucket found something wrong"),
     ];
 
+    /// The code that the process ends with.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Fault => 1,
+            Self::Usage => 2,
+            Self::Found => 3,
+            Self::Command(code) => code,
+        }
+    }
+
     /// The table as lines of help.
     pub fn help() -> String {
-        let lines = Self::TABLE.map(|(code, meaning)| format!("  {}  {meaning}\n", code as u8));
-        format!("Exit codes:\n{}", lines.concat())
+        let lines = Self::TABLE.map(|(code, meaning)| format!("  {}  {meaning}\n", code.code()));
+        format!("Exit codes:\n{}`job run` ends as its command does.\n", lines.concat())
     }
 }

@@ -14,6 +14,7 @@ mod config;
 mod context;
 mod doors;
 mod exit;
+mod job;
 mod namespace;
 mod program;
 mod progress;
@@ -51,5 +52,5 @@ fn main() -> ExitCode {
         }
         None => commands::run(Cli::parse(), environment),
     };
-    ExitCode::from(exit as u8)
+    ExitCode::from(exit.code())
 }

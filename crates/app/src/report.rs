@@ -19,6 +19,8 @@ pub enum Outcome {
     Miss,
     /// Saved.
     Saved,
+    /// All of it is sent, and the server is still checking it.
+    Queued,
     /// Already saved with equal content.
     Unchanged,
     /// Nothing was done, on purpose: nothing to save, the key is taken, or no server.
@@ -94,6 +96,7 @@ impl Report {
             (Outcome::Partial, None) => format!("restored a fallback of {key}"),
             (Outcome::Miss, _) => format!("nothing saved under {key}"),
             (Outcome::Saved, _) => format!("saved {key}"),
+            (Outcome::Queued, _) => format!("queued {key}"),
             (Outcome::Unchanged, _) => format!("unchanged: {key}"),
             (Outcome::Skipped, _) => format!("skipped {key}"),
             (Outcome::Failed, _) => format!("failed: {key}"),

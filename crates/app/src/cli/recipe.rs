@@ -1,8 +1,10 @@
 //! The command line of the recipes.
 
+use std::ffi::OsString;
+
 use clap::{Args, Subcommand};
 
-use super::Transfer;
+use super::{AtEnd, Transfer};
 
 /// A tool whose caches can be kept.
 #[derive(Debug, Subcommand)]
@@ -65,6 +67,8 @@ pub enum ToolCommand {
     Restore {
         #[command(flatten)]
         job: Job,
+        #[command(flatten)]
+        at_end: AtEnd,
     },
     /// Print the key, its fallbacks, what the key was made from, and where the caches lie.
     Key {
@@ -105,6 +109,8 @@ pub enum AutoCommand {
     Restore {
         #[command(flatten)]
         job: Job,
+        #[command(flatten)]
+        at_end: AtEnd,
     },
     /// Say which tools are found and by which files, and which caches that means; save nothing.
     Detect {
@@ -127,12 +133,26 @@ pub enum RustCommand {
     Restore {
         #[command(flatten)]
         project: RustProject,
+        #[command(flatten)]
+        at_end: AtEnd,
     },
     /// Print the key, its fallbacks, what the key was made from, and where the caches lie.
     Key {
         #[command(flatten)]
         project: RustProject,
     },
+}
+
+impl Job {
+    /// The flags that say the same.
+    pub fn flags(&self) -> Vec<OsString> {
+        flag("--job", self.job.as_ref())
+    }
+}
+
+fn flag(name: &str, value: Option<&String>) -> Vec<OsString> {
+    // Joined, so that a value which looks like a flag is none.
+    value.map(|value| OsString::from(format!("{name}={value}"))).into_iter().collect()
 }
 
 /// What tells one Rust build from another.
@@ -156,4 +176,17 @@ pub struct RustProject {
     /// Whether default features are left out. Part of the key.
     #[arg(long)]
     pub no_default_features: bool,
+}
+
+impl RustProject {
+    /// The flags that say the same.
+    pub fn flags(&self) -> Vec<OsString> {
+        let mut flags = flag("--job", self.job.as_ref());
+        flags.extend(flag("--profile", self.profile.as_ref()));
+        flags.extend(self.target.iter().flat_map(|target| flag("--target", Some(target))));
+        flags.extend(self.features.iter().flat_map(|feature| flag("--features", Some(feature))));
+        let whole = [(self.all_features, "--all-features"), (self.no_default_features, "--no-default-features")];
+        flags.extend(whole.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| OsString::from(name)));
+        flags
+    }
 }

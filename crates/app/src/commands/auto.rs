@@ -1,11 +1,13 @@
 //! `larder auto`: every recipe whose lock files are in the folder, one after the other.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use larder_base::Result;
 use serde_json::{Value, json};
 
 use crate::cli::AutoCommand;
+use crate::commands::post;
 use crate::commands::recipe::{Action, key_json, perform, print_key, project};
 use crate::commands::save::Ended;
 use crate::context::{Context, explain};
@@ -26,7 +28,7 @@ pub fn run(context: &Context, command: &AutoCommand) -> Result<Exit> {
         AutoCommand::Save { job, saving } => {
             (job, Some(Action::Save { clean_up: saving.clean_up, transfer: saving.transfer }))
         }
-        AutoCommand::Restore { job } => (job, Some(Action::Restore)),
+        AutoCommand::Restore { job, .. } => (job, Some(Action::Restore)),
         AutoCommand::Detect { job } => (job, None),
     };
     let project = project(context, job);
@@ -36,7 +38,14 @@ pub fn run(context: &Context, command: &AutoCommand) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     Ok(match action {
-        Some(action) => perform_all(context, &project, &found, action),
+        Some(action) => {
+            let exit = perform_all(context, &project, &found, action);
+            if let AutoCommand::Restore { job, at_end } = command {
+                let words = ["auto", "save", "--at-end"].map(OsString::from);
+                post::save_at_end(context, *at_end, words.into_iter().chain(job.flags()).collect());
+            }
+            exit
+        }
         None => detect(context, &project, &found),
     })
 }

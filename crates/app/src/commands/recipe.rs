@@ -1,11 +1,13 @@
 //! `larder rust`, `larder go` and the others: one recipe, one key, several folders.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use larder_base::Result;
 use serde_json::{Value, json};
 
-use crate::cli::{Job, RustCommand, RustProject, Tool, ToolCommand, Transfer};
+use crate::cli::{AtEnd, Job, RustCommand, RustProject, Tool, ToolCommand, Transfer};
+use crate::commands::post;
 use crate::commands::restore::{Place, restored};
 use crate::commands::save::{Ended, Folder, finish, saved};
 use crate::context::Context;
@@ -47,16 +49,44 @@ pub fn name_of(tool: &Tool) -> &'static str {
 
 /// Runs the command.
 pub fn run(context: &Context, tool: &Tool) -> Result<Exit> {
-    let (recipe, job, action): (Box<dyn Recipe>, _, _) = match tool {
+    let asked = asked(tool);
+    let project = project(context, &Job { job: asked.job });
+    let Some(action) = asked.action else {
+        print_key(context, &asked.recipe.identify(&project)?);
+        return Ok(Exit::Success);
+    };
+    let performed = perform(context, asked.recipe.as_ref(), &project, action);
+    // Whatever came of the restore: what the job makes is worth a save.
+    if let Some((at_end, flags)) = asked.save {
+        let words = [name_of(tool), "save", "--at-end"].map(OsString::from);
+        post::save_at_end(context, at_end, words.into_iter().chain(flags).collect());
+    }
+    Ok(finish(context, &performed?))
+}
+
+/// What a command line asks of a recipe.
+struct Asked {
+    recipe: Box<dyn Recipe>,
+    job: Option<String>,
+    /// None asks for the key.
+    action: Option<Action>,
+    /// The save that goes with it, by its flags.
+    save: Option<(AtEnd, Vec<OsString>)>,
+}
+
+fn asked(tool: &Tool) -> Asked {
+    match tool {
         Tool::Rust { command } => {
-            let (project, action) = match command {
+            let (project, action, save) = match command {
                 RustCommand::Save { project, transfer } => {
-                    (project, Some(Action::Save { clean_up: false, transfer: *transfer }))
+                    (project, Some(Action::Save { clean_up: false, transfer: *transfer }), None)
                 }
-                RustCommand::Restore { project } => (project, Some(Action::Restore)),
-                RustCommand::Key { project } => (project, None),
+                RustCommand::Restore { project, at_end } => {
+                    (project, Some(Action::Restore), Some((*at_end, project.flags())))
+                }
+                RustCommand::Key { project } => (project, None, None),
             };
-            (Box::new(Rust::new(selection(project))), project.job.as_ref(), action)
+            Asked { recipe: Box::new(Rust::new(selection(project))), job: project.job.clone(), action, save }
         }
         Tool::Go { command }
         | Tool::Node { command }
@@ -64,22 +94,15 @@ pub fn run(context: &Context, tool: &Tool) -> Result<Exit> {
         | Tool::Gradle { command }
         | Tool::Maven { command }
         | Tool::Ccache { command } => {
-            let (job, action) = match command {
+            let (job, action, save) = match command {
                 ToolCommand::Save { job, saving } => {
-                    (job, Some(Action::Save { clean_up: saving.clean_up, transfer: saving.transfer }))
+                    (job, Some(Action::Save { clean_up: saving.clean_up, transfer: saving.transfer }), None)
                 }
-                ToolCommand::Restore { job } => (job, Some(Action::Restore)),
-                ToolCommand::Key { job } => (job, None),
+                ToolCommand::Restore { job, at_end } => (job, Some(Action::Restore), Some((*at_end, job.flags()))),
+                ToolCommand::Key { job } => (job, None, None),
             };
-            (recipe::named(name_of(tool)).expect("every tool has a recipe"), job.job.as_ref(), action)
-        }
-    };
-    let project = project(context, &Job { job: job.cloned() });
-    match action {
-        Some(action) => Ok(finish(context, &perform(context, recipe.as_ref(), &project, action)?)),
-        None => {
-            print_key(context, &recipe.identify(&project)?);
-            Ok(Exit::Success)
+            let recipe = recipe::named(name_of(tool)).expect("every tool has a recipe");
+            Asked { recipe, job: job.job.clone(), action, save }
         }
     }
 }

@@ -13,6 +13,7 @@ use larder_tree::{Comparison, Materialiser, Plan, PlanLimits, Progress, Restored
 use crate::cli;
 use crate::clock::SystemClock;
 use crate::commands::fetch::{Fetched, fetch, fetch_manifest, until_settled};
+use crate::commands::post;
 use crate::commands::save::{Ended, WORK, finish, threads};
 use crate::commands::transfer::{load_memory, store_memory};
 use crate::config::ByteSize;
@@ -35,7 +36,16 @@ pub struct Place {
 /// Runs the command.
 pub fn run(context: &Context, options: &cli::Restore) -> Result<Exit> {
     let places = [Place { name: WORK, path: context.directory.clone() }];
-    let ended = restored(context, &options.key.parse()?, &options.fallback, &places, Some(options.max_size))?;
+    let key = options.key.parse()?;
+    if options.at_end.save_at_end.is_some() && options.paths.is_empty() {
+        return Err(Error::invalid("read arguments", "--save-at-end was given, and no path to save")
+            .with_hint("name files and folders behind the key"));
+    }
+    let ended = restored(context, &key, &options.fallback, &places, Some(options.max_size))?;
+    // The save itself finds out whether anything changed, so it is queued whatever came of the restore.
+    let words = ["save", "--at-end", "--", options.key.as_str()].map(Into::into);
+    let paths = options.paths.iter().map(|path| path.clone().into_os_string());
+    post::save_at_end(context, options.at_end, words.into_iter().chain(paths).collect());
     Ok(finish(context, &ended))
 }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use larder_base::{Error, ErrorKind, Key, Result};
 use larder_proto::ci::{Purpose, UploadState, UploadStatus};
@@ -180,7 +180,13 @@ impl Saving<'_> {
             files: survey.files() as u64,
             replace: self.replace,
         };
-        let upload = runtime.block_on(self.client.begin(&begin))?;
+        let upload = match runtime.block_on(self.client.begin(&begin)) {
+            Err(error) if self.transfer.at_end && error.kind() == ErrorKind::Denied => {
+                report.reason = Some(explain(&error));
+                return Ok(Outcome::Skipped);
+            }
+            begun => begun?,
+        };
         let mut limits = CaptureLimits::new(threads());
         limits.level = self.transfer.level;
         limits.segment_bytes = limits.segment_bytes.min(usize::try_from(upload.part_max_bytes).unwrap_or(usize::MAX));
@@ -200,8 +206,7 @@ impl Saving<'_> {
         let start = Instant::now();
         let finish = finish_of(&captured, sink.parts())?;
         (report.files, report.bytes) = (finish.files, finish.bytes);
-        let wait = Duration::from_secs(self.transfer.wait);
-        let status = runtime.block_on(self.client.finish(&upload.id, &finish, wait))?;
+        let status = runtime.block_on(self.client.finish(&upload.id, &finish, self.transfer.patience()))?;
         report.took("publish", start.elapsed());
         let outcome = self.outcome(&status, report)?;
         for (root, memory) in roots.iter().zip(&captured.memories) {
@@ -228,7 +233,7 @@ impl Saving<'_> {
             )),
             UploadState::Queued => {
                 report.reason = Some("everything is sent; the server is still checking it".into());
-                Ok(Outcome::Saved)
+                Ok(Outcome::Queued)
             }
             UploadState::Aborted | UploadState::Open => Err(Error::new(
                 ErrorKind::Failed,

@@ -18,4 +18,7 @@ fn a_report_reads_as_one_line_and_as_one_object() {
     );
     let miss = Report::new(Outcome::Miss, "k");
     assert_eq!(miss.line(), "nothing saved under k");
+    let queued = Report::new(Outcome::Queued, "k").because("the server is still checking it");
+    assert_eq!(queued.line(), "queued k (the server is still checking it)");
+    assert_eq!(serde_json::to_value(&queued).unwrap()["result"], "queued");
 }

@@ -8,6 +8,8 @@ mod bucket;
 mod crash;
 mod direct;
 mod http;
+mod integration;
+mod job;
 mod recipes;
 mod rust_project;
 mod save_restore;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::server::{Machine, Server};
+use crate::server::{Machine, Server, wait_until};
 
 /// A folder with everything that a save keeps: a large file, an empty one, modes, links, an empty folder.
 pub fn make_tree(root: &Path) {
@@ -196,4 +196,28 @@ pub fn a_miss_is_no_fault() {
     assert_eq!(output.status.code(), Some(0));
     let missed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(missed["result"], "miss");
+}
+
+#[test]
+fn a_save_that_does_not_wait_leaves_before_its_publication_which_comes_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let machine = Machine::of(&server);
+    let work = folder.path().join("work");
+    fs::create_dir(&work).unwrap();
+    // The server may be faster than its answer, but not always.
+    let mut results = Vec::new();
+    for number in 0..50 {
+        fs::write(work.join("file"), format!("content {number}").repeat(100_000)).unwrap();
+        let saved = machine.json(&work, &["save", &format!("key-{number}"), "file", "--no-wait"]);
+        results.push(saved["result"].as_str().unwrap().to_owned());
+        if saved["result"] == "queued" {
+            break;
+        }
+    }
+    assert_eq!(results.pop().unwrap(), "queued", "{results:?}");
+    let key = format!("key-{}", results.len());
+    wait_until("it is published", || machine.json(&work, &["restore", &key])["result"] == "hit");
+    let both = machine.larder(&work, &["save", "key", "file", "--no-wait", "--wait", "1"]);
+    assert_eq!(both.status.code(), Some(2));
 }
