@@ -57,7 +57,7 @@ pub use scrub::Scrubbed;
 pub use service::StoreService;
 pub use ship::Shipped;
 pub use status::{BucketStatus, StoreStatus};
-pub use store::Store;
+pub use store::{Store, lock};
 pub use sweep::Swept;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder_base::{Key, Result, Scope};
-use larder_proto::ci::{ExplainAnswer, ExplainRequest, ListAnswer, PurgeAnswer, SavedEntry};
+use larder_proto::ci::{ExplainAnswer, ExplainRequest, ListAnswer, PurgeAnswer, SavedEntry, UsageAnswer};
 
 use super::{CiClient, Found, answer};
 use crate::url::escape;
@@ -15,12 +15,18 @@ pub struct EntryFilter {
     pub prefix: String,
     /// One scope, or every scope that the caller may see.
     pub scope: Option<Scope>,
+    /// Only those of one writer.
+    pub writer: Option<String>,
+    /// Only those last restored, or written if they never were, so long ago.
+    pub older_than: Option<Duration>,
 }
 
 impl EntryFilter {
     fn query(&self) -> String {
         let scope = self.scope.as_ref().map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())));
-        format!("prefix={}{scope}", escape(&self.prefix))
+        let writer = self.writer.as_ref().map_or(String::new(), |writer| format!("&writer={}", escape(writer)));
+        let age = self.older_than.map_or(String::new(), |age| format!("&older_than_ms={}", age.as_millis()));
+        format!("prefix={}{scope}{writer}{age}", escape(&self.prefix))
     }
 }
 
@@ -33,6 +39,14 @@ impl CiClient {
         let after = after.map_or(String::new(), |after| format!("&after={}", escape(after)));
         let path = format!("entries?{}&limit={limit}{after}", filter.query());
         self.json(self.get(&path, Duration::ZERO).await?)
+    }
+
+    /// What the namespace holds, and may hold.
+    ///
+    /// # Errors
+    /// As [`CiClient::lookup`].
+    pub async fn usage(&self) -> Result<UsageAnswer> {
+        self.json(self.get("usage", Duration::ZERO).await?)
     }
 
     /// One entry, if the caller's scopes have it. It does not count as use.

@@ -175,7 +175,7 @@ async fn names_are_escaped_in_queries() {
     let script =
         Script::run(vec![answer(&json!({ "entries": [] })), answer(&json!({ "entries": [], "dry_run": true }))]);
     let client = client(&script);
-    let filter = EntryFilter { prefix: "a&b=c é".into(), scope: Some(Scope::Pr(7)) };
+    let filter = EntryFilter { prefix: "a&b=c é".into(), scope: Some(Scope::Pr(7)), ..EntryFilter::default() };
     client.list(&filter, Some("1.2"), 10).await.unwrap();
     client.purge(&"k&dry_run=false".parse().unwrap(), None, true).await.unwrap();
     let seen = script.seen();
