@@ -85,7 +85,7 @@ pub enum Command {
     /// List what is saved, newest first.
     List(List),
     /// Show one entry: who wrote it, when, and what is in it.
-    Show(Show),
+    Show(ShowEntry),
     /// Remove entries.
     Purge(Purge),
     /// Say why a restore would hit or miss, and what is near.
@@ -267,6 +267,16 @@ pub struct Picked {
     /// Only those that were last restored so long ago, such as "30d"; one that never was counts from when it was saved.
     #[arg(long, value_name = "SPAN")]
     pub older_than: Option<Span>,
+}
+
+/// Show one entry.
+#[derive(Debug, Args)]
+pub struct ShowEntry {
+    #[command(flatten)]
+    pub entry: Show,
+    /// That of this scope; else the one that a restore would take.
+    #[arg(long)]
+    pub scope: Option<String>,
 }
 
 /// One entry.

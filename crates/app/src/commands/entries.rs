@@ -54,16 +54,17 @@ async fn all_pages(
 }
 
 /// Shows one entry.
-pub fn show(context: &Context, options: &cli::Show) -> Result<Exit> {
-    let key: Key = options.key.parse()?;
-    let found = context.runtime.block_on(context.ci()?.show(&key))?;
+pub fn show(context: &Context, options: &cli::ShowEntry) -> Result<Exit> {
+    let key: Key = options.entry.key.parse()?;
+    let scope = scope(options.scope.as_deref())?;
+    let found = context.runtime.block_on(context.ci()?.show(&key, scope.as_ref()))?;
     match (found, context.global.json) {
         (Some(found), true) => out!(
             "{}",
             json!({
                 "key": found.key.as_str(), "scope": found.scope.to_string(), "content": found.content.to_hex(),
                 "manifest": found.manifest.digest.hash.to_hex(), "files": found.files, "bytes": found.bytes,
-                "created_ms": found.created.as_millis(), "writer": found.writer,
+                "created_ms": found.created.as_millis(), "restored_ms": found.restored.as_millis(), "writer": found.writer,
             })
         ),
         (Some(found), false) => {
@@ -71,7 +72,12 @@ pub fn show(context: &Context, options: &cli::Show) -> Result<Exit> {
             out!("scope    {}", found.scope);
             out!("files    {}", found.files);
             out!("size     {}", ByteSize(found.bytes));
-            out!("saved    {} by {}", ago(context.now(), found.created), found.writer);
+            out!(
+                "saved    {} by {}, {}",
+                ago(context.now(), found.created),
+                found.writer,
+                restored(context, found.created, found.restored)
+            );
             out!("content  {}", found.content);
         }
         (None, true) => out!("{}", json!(null)),

@@ -130,7 +130,7 @@ fn describe(context: &Context, token: &TokenLine) -> String {
 fn span(seconds: u64) -> String {
     match seconds {
         0..7200 => format!("{} more minutes", seconds.div_ceil(60)),
-        7200..172_800 => format!("{} more hours", seconds / 3600),
-        _ => format!("{} more days", seconds / 86_400),
+        7200..172_800 => format!("{} more hours", seconds.div_ceil(3600)),
+        _ => format!("{} more days", seconds.div_ceil(86_400)),
     }
 }

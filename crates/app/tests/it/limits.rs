@@ -210,6 +210,8 @@ fn what_a_pull_request_saves_stays_with_it() {
         assert_eq!(world.restore(other, "own"), "miss");
     }
     world.refused(&seven, &["purge", "base", "--scope", "trusted"]);
+    assert_eq!(world.ask(OPERATOR, &["show", "own", "--scope", "pr/7"])["scope"], "pr/7");
+    assert_eq!(world.ask(&eight, &["show", "own", "--scope", "pr/7"]), Value::Null);
     let purged = world.ask(OPERATOR, &["purge", "--scope", "pr/7", "--dry-run"]);
     assert_eq!(keys(&purged), ["own", "base"]);
     assert_eq!(world.keys(&[]).len(), 3);
@@ -338,6 +340,8 @@ fn entries_are_listed_in_pages_and_purged_by_writer_and_age() {
     assert!(said.contains("by operator, never restored"), "{said}");
     world.restore(OPERATOR, "mine");
     let said = String::from_utf8(world.run(OPERATOR, &["list", "mine"]).stdout).unwrap();
+    assert!(said.contains("by operator, restored "), "{said}");
+    let said = String::from_utf8(world.run(OPERATOR, &["show", "mine"]).stdout).unwrap();
     assert!(said.contains("by operator, restored "), "{said}");
 
     assert_eq!(keys(&world.ask(OPERATOR, &["purge", "--writer", "ci", "--older-than", "1h"])), [""; 0]);

@@ -23,7 +23,7 @@ pub struct EntryFilter {
 
 impl EntryFilter {
     fn query(&self) -> String {
-        let scope = self.scope.as_ref().map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())));
+        let scope = in_scope(self.scope.as_ref());
         let writer = self.writer.as_ref().map_or(String::new(), |writer| format!("&writer={}", escape(writer)));
         let age = self.older_than.map_or(String::new(), |age| format!("&older_than_ms={}", age.as_millis()));
         format!("prefix={}{scope}{writer}{age}", escape(&self.prefix))
@@ -49,12 +49,12 @@ impl CiClient {
         self.json(self.get("usage", Duration::ZERO).await?)
     }
 
-    /// One entry, if the caller's scopes have it. It does not count as use.
+    /// One entry, if a scope or else those that the caller reads have it. It does not count as use.
     ///
     /// # Errors
     /// As [`CiClient::lookup`].
-    pub async fn show(&self, key: &Key) -> Result<Option<Found>> {
-        let path = format!("entry?key={}", escape(key.as_str()));
+    pub async fn show(&self, key: &Key, scope: Option<&Scope>) -> Result<Option<Found>> {
+        let path = format!("entry?key={}{}", escape(key.as_str()), in_scope(scope));
         let saved: Option<SavedEntry> = self.json_or_absent(self.get(&path, Duration::ZERO).await?)?;
         saved.map(answer::found).transpose()
     }
@@ -64,8 +64,7 @@ impl CiClient {
     /// # Errors
     /// As [`CiClient::lookup`].
     pub async fn purge(&self, key: &Key, scope: Option<&Scope>, dry_run: bool) -> Result<PurgeAnswer> {
-        let scope = scope.map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())));
-        let path = format!("entry?key={}&dry_run={dry_run}{scope}", escape(key.as_str()));
+        let path = format!("entry?key={}&dry_run={dry_run}{}", escape(key.as_str()), in_scope(scope));
         self.json(self.delete(&path).await?)
     }
 
@@ -89,4 +88,8 @@ impl CiClient {
         let answer = self.post_json("explain", &request, Duration::ZERO).await?;
         self.json(answer)
     }
+}
+
+fn in_scope(scope: Option<&Scope>) -> String {
+    scope.map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())))
 }

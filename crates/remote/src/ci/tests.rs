@@ -69,10 +69,10 @@ async fn failures_keep_their_kind_and_say_what_the_server_said() {
         assert_eq!((error.kind(), error.message()), (kind, "no (do better)"), "{word}");
     }
     let script = Script::run(vec![Step::Answer("404 Not Found", b"<html>".to_vec())]);
-    let error = client(&script).show(&"k".parse().unwrap()).await.unwrap_err();
+    let error = client(&script).show(&"k".parse().unwrap(), None).await.unwrap_err();
     assert!(error.hint().unwrap().contains("LARDER_URL"), "{error}");
     let script = Script::run(vec![refusal("404 Not Found", "not-found")]);
-    assert_eq!(client(&script).show(&"k".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(client(&script).show(&"k".parse().unwrap(), None).await.unwrap(), None);
 }
 
 #[tokio::test]
