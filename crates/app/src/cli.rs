@@ -2,6 +2,7 @@
 
 mod job;
 mod recipe;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::ByteSize;
+use crate::config::{ByteSize, Span};
+
+pub use token::{NewToken, TokenCommand};
 
 pub use job::{AtEnd, Format as JobFormat, JobCommand, Place as JobPlace, Post, Running as JobRunning};
 pub use recipe::{AutoCommand, Job, RustCommand, RustProject, Tool, ToolCommand};
@@ -82,7 +85,7 @@ pub enum Command {
     /// List what is saved, newest first.
     List(List),
     /// Show one entry: who wrote it, when, and what is in it.
-    Show(Show),
+    Show(ShowEntry),
     /// Remove entries.
     Purge(Purge),
     /// Say why a restore would hit or miss, and what is near.
@@ -91,6 +94,16 @@ pub enum Command {
     Verify(Show),
     /// Show what the server holds and how it is used.
     Stats,
+    /// Show what a namespace holds, who wrote it, and how much it may hold.
+    Quota,
+    /// Show what the server does in the background, and how it went last.
+    Jobs(Jobs),
+    /// Give out, list and take back tokens.
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Have the server bring its data under the quota now.
     Gc(Gc),
     /// Check a data directory while no server uses it, or rebuild its index.
@@ -235,9 +248,35 @@ pub struct List {
     /// Only this scope, such as `trusted` or `pr/7`.
     #[arg(long)]
     pub scope: Option<String>,
+    #[command(flatten)]
+    pub picked: Picked,
     /// At most so many.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: usize,
+    /// Go on where an earlier listing ended: its `next`.
+    #[arg(long, value_name = "NEXT")]
+    pub after: Option<String>,
+}
+
+/// Entries picked by more than their key.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Picked {
+    /// Only those that this one wrote.
+    #[arg(long, value_name = "NAME")]
+    pub writer: Option<String>,
+    /// Only those that were last restored so long ago, such as "30d"; one that never was counts from when it was saved.
+    #[arg(long, value_name = "SPAN")]
+    pub older_than: Option<Span>,
+}
+
+/// Show one entry.
+#[derive(Debug, Args)]
+pub struct ShowEntry {
+    #[command(flatten)]
+    pub entry: Show,
+    /// That of this scope; else the one that a restore would take.
+    #[arg(long)]
+    pub scope: Option<String>,
 }
 
 /// One entry.
@@ -250,14 +289,17 @@ pub struct Show {
 /// Remove entries.
 #[derive(Debug, Args)]
 pub struct Purge {
-    /// The key; with --prefix, how the keys begin.
-    pub key: String,
+    /// The key; with --prefix, how the keys begin. Without one, every entry that the flags pick.
+    #[arg(required_unless_present_any = ["scope", "writer", "older_than"])]
+    pub key: Option<String>,
     /// Remove every entry whose key begins so.
-    #[arg(long)]
+    #[arg(long, requires = "key")]
     pub prefix: bool,
     /// Only this scope.
     #[arg(long)]
     pub scope: Option<String>,
+    #[command(flatten)]
+    pub picked: Picked,
     /// Only say what would be removed.
     #[arg(long)]
     pub dry_run: bool,
@@ -271,6 +313,14 @@ pub struct Explain {
     /// As for restore.
     #[arg(long, value_name = "PREFIX")]
     pub fallback: Vec<String>,
+}
+
+/// Show what the server does in the background.
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// Have this job take a step now, and show how that went.
+    #[arg(long, value_name = "JOB")]
+    pub run: Option<String>,
 }
 
 /// Bring the server's data under its quota.

@@ -9,12 +9,15 @@ mod fetch;
 mod fsck;
 pub mod helper;
 mod job;
+mod jobs;
 mod post;
+mod quota;
 mod recipe;
 mod restore;
 mod save;
 mod serve;
 mod stats;
+mod token;
 mod transfer;
 mod verify;
 
@@ -45,6 +48,9 @@ pub fn run(cli: Cli, environment: BTreeMap<String, String>) -> Exit {
         Command::Completions { shell } => return always(docs::completions(shell)),
         Command::Man { directory } => return always(docs::man(&directory)),
         Command::GenerateDocs { directory } => return always(docs::generate(&directory)),
+        Command::Token { command } => {
+            return always(Context::new(cli.global, environment).and_then(|context| token::run(&context, &command)));
+        }
         command => command,
     };
     // A defect of ours is a fault like any other: it fails no build.
@@ -88,6 +94,8 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
         Command::Explain(options) => entries::explain(context, &options),
         Command::Verify(options) => verify::run(context, &options),
         Command::Stats => stats::stats(context),
+        Command::Quota => quota::run(context),
+        Command::Jobs(options) => jobs::run(context, &options),
         Command::Gc(options) => stats::gc(context, &options),
         Command::Doctor => doctor::run(context),
         Command::Helper(arguments) => helper::run(context, arguments),
@@ -95,6 +103,7 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
         | Command::Fsck(_)
         | Command::Server { .. }
         | Command::Job { .. }
+        | Command::Token { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::GenerateDocs { .. } => {

@@ -1,5 +1,6 @@
 //! Puts the server together: the store, the cache over it, the doors on top, the jobs behind.
 
+mod limits;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::config::{self, BucketSection, ByteSize, Config, CredentialSection};
 use crate::doors::DOORS;
 use crate::secret::secret_of;
 use crate::server::{About, Kept, only_local, pages};
+use crate::tokens::TokenFile;
 
 /// Threads that wait for the disk at most; the cores are shared with whatever builds here.
 const BLOCKING_THREADS: usize = 16;
@@ -68,14 +70,18 @@ pub fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, Stri
     let tier = Arc::new(store.clone());
     let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
     let jobs = Jobs::new(clock.clone());
-    let rights = CredentialSection::rights(&config.credentials)?;
-    let is_open = matches!(rights, Rights::Open);
+    // Once rights were limited, they do not become everyone's because no token is left.
+    let is_open = config.credentials.is_empty() && !TokenFile::exists(data);
+    let rights = if is_open { Rights::Open } else { CredentialSection::rights(&config.credentials)? };
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
+    let tokens = TokenFile::open(data, cache.rights().configured(), cache.issued().clone())?;
     let mut routes = open_doors(config, &cache)?;
     upkeep::start(&jobs, &store, config.bucket.orphan_age.0);
+    limits::start(config, &cache, &store, &clock)?;
     routes = routes.merge(pages(About {
         cache,
         store: Arc::new(KeptStore { store: store.clone(), opened_in, orphan_age: config.bucket.orphan_age.0 }),
+        tokens: Arc::new(tokens),
         started: clock.now(),
         clock,
         doors: DOORS.iter().map(|door| door.name).collect(),

@@ -6,6 +6,7 @@ mod layers;
 mod settings;
 mod units;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub use bucket::BucketSection;
 pub use credentials::CredentialSection;
 pub use layers::{Layers, misspelt};
 pub use settings::{SETTINGS, Setting};
-pub use units::{ByteSize, Span};
+pub use units::{ByteLimit, ByteSize, Span};
 
 /// The whole configuration of `larder serve`. Every key has a default; [`SETTINGS`] documents each.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,6 +36,10 @@ pub struct Config {
     pub bucket: BucketSection,
     /// What is logged.
     pub log: LogSection,
+    /// How much namespaces may hold, and for how long.
+    pub limits: LimitsSection,
+    /// Namespaces with limits of their own, by name.
+    pub namespaces: BTreeMap<String, NamespaceSection>,
     /// Who may do what; without any, everyone on this machine may do everything.
     pub credentials: Vec<CredentialSection>,
     /// One table a door, handed to it untouched.
@@ -77,6 +82,38 @@ impl Default for StoreSection {
     }
 }
 
+/// `[limits]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsSection {
+    /// The most bytes, as stored, of the entries of a namespace.
+    pub namespace_quota: ByteLimit,
+    /// The most bytes, as stored, of the entries of one writer in a namespace.
+    pub owner_quota: ByteLimit,
+    /// After how long without use a pull request's entries are removed; zero is never.
+    pub unused_scopes: Span,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        Self {
+            namespace_quota: ByteLimit::default(),
+            owner_quota: ByteLimit::default(),
+            unused_scopes: Span(Duration::from_secs(14 * 24 * 3600)),
+        }
+    }
+}
+
+/// `[namespaces.NAME]`; what is left out is as in `[limits]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NamespaceSection {
+    /// The most bytes, as stored, of its entries.
+    pub quota: Option<ByteLimit>,
+    /// The most bytes, as stored, of the entries of one of its writers.
+    pub owner_quota: Option<ByteLimit>,
+}
+
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -116,17 +153,18 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Refuses what would be unsafe: an address that others can reach, without credentials.
+    /// Refuses what would be unsafe: an address that others can reach, without credentials. `has_tokens` says whether any
+    /// were given out for the data directory.
     ///
     /// # Errors
     /// [`larder_base::ErrorKind::Invalid`], with the way out.
-    pub fn check(&self) -> Result<()> {
-        if self.credentials.is_empty() && !self.listen.0.ip().is_loopback() {
+    pub fn check(&self, has_tokens: bool) -> Result<()> {
+        if self.credentials.is_empty() && !has_tokens && !self.listen.0.ip().is_loopback() {
             return Err(Error::invalid(
                 "start server",
                 format!("{} can be reached from other machines, and no credentials are configured", self.listen.0),
             )
-            .with_hint("add [[credentials]] to the configuration, or listen on 127.0.0.1"));
+            .with_hint("add [[credentials]] to the configuration, or make one with `larder token create --data`, or listen on 127.0.0.1"));
         }
         let level = self.store.compression_level;
         if !(-7..=19).contains(&level) {

@@ -26,6 +26,7 @@ mod server;
 mod system;
 mod terminal;
 mod time;
+mod tokens;
 mod walk;
 
 use std::collections::BTreeMap;

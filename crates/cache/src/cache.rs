@@ -7,14 +7,16 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use larder_base::{
     Access, Adopted, Attributes, Blob, BlobStream, Blobs, ByteRange, Clock, ContentHash, Digest, DoorName, Entries,
-    Entry, EntryAddress, EntryBody, EntryPrefix, Error, Key, ListPage, Located, Namespace, NewEntry, PartName, PutIf,
-    PutOutcome, Result, Scope, SegmentRange, Segments, TransferUrl, UploadId, chunk,
+    Entry, EntryAddress, EntryBody, EntryPrefix, Error, ErrorKind, Key, ListPage, Located, Namespace, NewEntry,
+    PartName, PutIf, PutOutcome, Result, Scope, SegmentRange, Segments, TransferUrl, UploadId, chunk,
 };
 
 use crate::counters::{Counters, Outcome};
 use crate::jobs::Jobs;
-use crate::rights::{Caller, Credential, Rights};
+use crate::quota::Quotas;
+use crate::rights::{Caller, Credential, Grant, NamespacePattern, Rights};
 use crate::signer::Signer;
+use crate::tokens::{IssuedToken, IssuedTokens};
 
 /// Where things are kept: one tier for each of the three traits, composed by the application.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub struct Cache {
 struct Inner {
     tiers: Tiers,
     rights: Rights,
+    issued: IssuedTokens,
+    quotas: Quotas,
     counters: Counters,
     jobs: Jobs,
     signer: Signer,
@@ -45,7 +49,8 @@ struct Inner {
 impl Cache {
     /// A cache over these tiers.
     pub fn new(tiers: Tiers, rights: Rights, signer: Signer, jobs: Jobs, clock: Arc<dyn Clock>) -> Self {
-        Self { inner: Arc::new(Inner { tiers, rights, counters: Counters::default(), jobs, signer, clock }) }
+        let (issued, quotas, counters) = (IssuedTokens::default(), Quotas::default(), Counters::default());
+        Self { inner: Arc::new(Inner { tiers, rights, issued, quotas, counters, jobs, signer, clock }) }
     }
 
     /// The part of it that belongs to one door.
@@ -56,9 +61,29 @@ impl Cache {
     /// Whether a credential is an operator's.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Denied`] when it is not.
+    /// [`ErrorKind::Denied`] when it is not.
     pub fn check_operator(&self, credential: Option<&Credential>) -> Result<()> {
-        self.inner.rights.check_operator(credential)
+        self.inner.with_issued(|rights, issued| rights.check_operator(credential, issued.iter().copied()))
+    }
+
+    /// The namespaces that a credential is an administrator of.
+    pub fn administered(&self, credential: Option<&Credential>) -> Vec<NamespacePattern> {
+        self.inner.with_issued(|rights, issued| rights.administered(credential, issued.iter().copied()))
+    }
+
+    /// The rights that the configuration gives.
+    pub fn rights(&self) -> &Rights {
+        &self.inner.rights
+    }
+
+    /// The tokens that were given out while the server ran.
+    pub fn issued(&self) -> &IssuedTokens {
+        &self.inner.issued
+    }
+
+    /// How much namespaces may hold, and hold.
+    pub fn quotas(&self) -> &Quotas {
+        &self.inner.quotas
     }
 
     /// What has been counted.
@@ -70,6 +95,19 @@ impl Cache {
     pub fn jobs(&self) -> &Jobs {
         &self.inner.jobs
     }
+}
+
+impl Inner {
+    /// Asks the rights together with those issued tokens that are good now.
+    fn with_issued<T>(&self, ask: impl FnOnce(&Rights, &[&Grant]) -> T) -> T {
+        let (issued, now) = (self.issued.current(), self.clock.now());
+        let good: Vec<&Grant> = issued.iter().filter(|token| token.is_good(now)).map(grant_of).collect();
+        ask(&self.rights, &good)
+    }
+}
+
+fn grant_of(token: &IssuedToken) -> &Grant {
+    &token.grant
 }
 
 /// What a lookup found.
@@ -145,6 +183,11 @@ impl DoorCache {
         &self.cache.counters
     }
 
+    /// How much namespaces may hold.
+    pub fn quotas(&self) -> &Quotas {
+        &self.cache.quotas
+    }
+
     /// This door's second set of keys, for what it must remember itself (an upload, a session) apart from its clients'
     /// keys.
     #[must_use]
@@ -155,9 +198,10 @@ impl DoorCache {
     /// The caller that a credential makes in the namespace of this name.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Invalid`] for a name that is none, [`larder_base::ErrorKind::Denied`] without the right.
+    /// [`ErrorKind::Invalid`] for a name that is none, [`larder_base::ErrorKind::Denied`] without the right.
     pub fn authorize(&self, credential: Option<&Credential>, namespace: &str) -> Result<Caller> {
-        self.cache.rights.resolve(credential, &namespace.parse::<Namespace>()?)
+        let namespace: Namespace = namespace.parse()?;
+        self.cache.with_issued(|rights, issued| rights.resolve(credential, &namespace, issued.iter().copied()))
     }
 
     /// The entry under a key in the first scope that has it, of those the caller reads.
@@ -173,7 +217,7 @@ impl DoorCache {
     /// The newest complete entry whose key begins with `prefix`, in the first scope that has one.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Invalid`] for a prefix that no key can have, and those of the tier.
+    /// [`ErrorKind::Invalid`] for a prefix that no key can have, and those of the tier.
     pub async fn lookup_newest(&self, caller: &Caller, prefix: &str, access: Access) -> Result<Lookup> {
         let found = self.find_newest(caller, prefix, access).await;
         self.count_lookup(caller, access, &found);
@@ -256,14 +300,17 @@ impl DoorCache {
     /// Writes an entry in the caller's own scope.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Denied`] when the caller may only read, and those of the tier.
+    /// [`ErrorKind::Denied`] when the caller may only read, and those of the tier.
     pub async fn put(&self, caller: &Caller, key: &Key, entry: NewEntry, condition: PutIf) -> Result<PutOutcome> {
         let outcome = match caller.write_scope() {
             Ok(scope) => self.cache.tiers.entries.put(&self.address(caller, scope, key), entry, condition).await,
             Err(denied) => Err(denied),
         };
         let counted = match &outcome {
-            Ok(PutOutcome::Stored(_)) => Outcome::Stored,
+            Ok(PutOutcome::Stored(_)) => {
+                self.cache.quotas.note_change(caller.namespace());
+                Outcome::Stored
+            }
             Ok(PutOutcome::Kept(_)) => Outcome::Kept,
             Ok(PutOutcome::Incomplete(_)) => Outcome::Incomplete,
             Err(error) => Outcome::Error(error.kind()),
@@ -275,7 +322,8 @@ impl DoorCache {
     /// Writes a value that arrives as a stream. A small one shares its commit with the entry.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::TooLarge`] above `limit` bytes, and those of [`DoorCache::put`].
+    /// [`ErrorKind::TooLarge`] above `limit` bytes or the quotas of the namespace, and those of
+    /// [`DoorCache::put`].
     pub async fn put_value(
         &self,
         caller: &Caller,
@@ -287,14 +335,24 @@ impl DoorCache {
     ) -> Result<PutOutcome> {
         // Denied before the first byte is read.
         caller.write_scope()?;
-        let body = match gather(body, limit).await? {
+        let quota = self.cache.quotas.most(caller.namespace()).filter(|(most, _)| *most < limit);
+        let limit = quota.as_ref().map_or(limit, |(most, _)| *most);
+        let stored = self.store_value(caller, body, limit).await;
+        let body = stored.map_err(|error| match quota {
+            Some((_, refusal)) if error.kind() == ErrorKind::TooLarge => refusal,
+            _ => error,
+        })?;
+        let entry = NewEntry { body, attributes, links: Arc::new([]), writer: caller.principal().to_string() };
+        self.put(caller, key, entry, condition).await
+    }
+
+    async fn store_value(&self, caller: &Caller, body: BlobStream, limit: u64) -> Result<EntryBody> {
+        Ok(match gather(body, limit).await? {
             Gathered::Whole(value) => EntryBody::Value(value),
             Gathered::Rest(stream) => {
                 EntryBody::Stored(self.cache.tiers.blobs.put(caller.namespace(), None, None, stream).await?)
             }
-        };
-        let entry = NewEntry { body, attributes, links: Arc::new([]), writer: caller.principal().to_string() };
-        self.put(caller, key, entry, condition).await
+        })
     }
 
     /// The value of an entry that a lookup found.
@@ -314,25 +372,29 @@ impl DoorCache {
     /// Removes the entry under a key from the caller's own scope; says whether there was one.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Denied`] when the caller may only read, and those of the tier.
+    /// [`ErrorKind::Denied`] when the caller may only read, and those of the tier.
     pub async fn delete(&self, caller: &Caller, key: &Key) -> Result<bool> {
-        self.cache.tiers.entries.delete(&self.address(caller, caller.write_scope()?, key)).await
+        let removed = self.cache.tiers.entries.delete(&self.address(caller, caller.write_scope()?, key)).await?;
+        self.cache.quotas.note_change(caller.namespace());
+        Ok(removed)
     }
 
     /// Removes an entry of any scope, as an administrator, or of the caller's own.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Denied`] when it is neither, and those of the tier.
+    /// [`ErrorKind::Denied`] when it is neither, and those of the tier.
     pub async fn purge(&self, caller: &Caller, address: &EntryAddress) -> Result<bool> {
         let own = caller.write_scope().is_ok_and(|scope| *scope == address.scope);
         if address.namespace != *caller.namespace() || address.door != self.door || !(own || caller.is_admin()) {
             return Err(Error::new(
-                larder_base::ErrorKind::Denied,
+                ErrorKind::Denied,
                 "purge entry",
                 format!("{} may not remove entries of scope {}", caller.principal(), address.scope),
             ));
         }
-        self.cache.tiers.entries.delete(address).await
+        let removed = self.cache.tiers.entries.delete(address).await?;
+        self.cache.quotas.note_change(caller.namespace());
+        Ok(removed)
     }
 
     /// Entries of this door whose key begins with `prefix`, newest first, of the scopes that the caller may see. A scope
@@ -375,7 +437,7 @@ impl DoorCache {
     /// Stores a blob in the caller's namespace.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Denied`] when the caller may only read, and those of the tier.
+    /// [`ErrorKind::Denied`] when the caller may only read, and those of the tier.
     pub async fn put_blob(
         &self,
         caller: &Caller,
@@ -511,7 +573,7 @@ async fn gather(mut body: BlobStream, limit: u64) -> Result<Gathered> {
 }
 
 fn too_large(limit: u64) -> Error {
-    Error::new(larder_base::ErrorKind::TooLarge, "read value", format!("the value has more than {limit} bytes"))
+    Error::new(ErrorKind::TooLarge, "read value", format!("the value has more than {limit} bytes"))
 }
 
 #[cfg(test)]

@@ -35,11 +35,12 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
 
 /// What a job is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JobState {
     /// A step is under way.
     Running,
     /// It waits for its time or to be woken.
+    #[default]
     Waiting,
     /// Its last step failed; it will be tried again.
     Failing,
@@ -70,8 +71,14 @@ pub struct JobReport {
     pub status: String,
     /// Steps done.
     pub steps: u64,
+    /// Of these, failed.
+    pub failures: u64,
     /// When the last step ended.
     pub last_step: Option<Timestamp>,
+    /// How long the last step took.
+    pub last_took: Duration,
+    /// When the last step that did not fail ended.
+    pub last_success: Option<Timestamp>,
     /// Why the last failed step failed; kept until a step succeeds.
     pub last_error: Option<String>,
 }
@@ -91,13 +98,20 @@ struct Inner {
 struct Running {
     job: Arc<dyn Job>,
     progress: Arc<Mutex<Progress>>,
+    wake: JobHandle,
+    /// How many steps have ended.
+    steps: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
+#[derive(Default)]
 struct Progress {
     state: JobState,
     steps: u64,
+    failures: u64,
     last_step: Option<Timestamp>,
+    last_took: Duration,
+    last_success: Option<Timestamp>,
     last_error: Option<String>,
 }
 
@@ -124,17 +138,18 @@ impl Jobs {
     /// Starts a job on the present tokio runtime. Its first step is taken at once.
     pub fn start(&self, job: Arc<dyn Job>) -> JobHandle {
         let handle = JobHandle { wake: Arc::new(Notify::new()) };
-        let progress =
-            Arc::new(Mutex::new(Progress { state: JobState::Waiting, steps: 0, last_step: None, last_error: None }));
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let (ended, steps) = watch::channel(0);
         #[expect(clippy::disallowed_methods, reason = "the one place where background work is spawned")]
         let task = tokio::spawn(drive(
             job.clone(),
             progress.clone(),
             handle.wake.clone(),
             self.inner.stop.subscribe(),
+            ended,
             self.inner.clock.clone(),
         ));
-        self.inner.running.lock().push(Running { job, progress, task });
+        self.inner.running.lock().push(Running { job, progress, wake: handle.clone(), steps, task });
         handle
     }
 
@@ -147,11 +162,30 @@ impl Jobs {
                 state: progress.state,
                 status: running.job.status(),
                 steps: progress.steps,
+                failures: progress.failures,
                 last_step: progress.last_step,
+                last_took: progress.last_took,
+                last_success: progress.last_success,
                 last_error: progress.last_error.clone(),
             }
         };
         self.inner.running.lock().iter().map(report).collect()
+    }
+
+    /// Has the job of this name take a step now, or right after the one under way, and waits until that step has ended;
+    /// its report then. `None` when there is no such job, or when it stopped meanwhile.
+    pub async fn run(&self, name: &str) -> Option<JobReport> {
+        let (mut steps, wanted) = {
+            let running = self.inner.running.lock();
+            let running = running.iter().find(|running| running.job.name() == name)?;
+            let progress = running.progress.lock();
+            // One under way may have passed what the caller wants it to see.
+            let under_way = u64::from(progress.state == JobState::Running);
+            running.wake.wake();
+            (running.steps.clone(), progress.steps + under_way + 1)
+        };
+        steps.wait_for(|ended| *ended >= wanted).await.ok()?;
+        self.reports().into_iter().find(|report| report.name == name)
     }
 
     /// Tells every job to stop after the step it is in, and waits for them, last started first, until `deadline` has
@@ -175,22 +209,27 @@ async fn drive(
     progress: Arc<Mutex<Progress>>,
     wake: Arc<Notify>,
     mut stop: watch::Receiver<bool>,
+    ended: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
 ) {
     let mut retry = RETRY_MIN;
     info!(job = job.name(), "job started");
     while !*stop.borrow() {
         progress.lock().state = JobState::Running;
+        let began = clock.now();
         let outcome = job.step().await;
-        let pause = {
+        let (pause, steps) = {
             let mut progress = progress.lock();
+            let now = clock.now();
             progress.steps += 1;
-            progress.last_step = Some(clock.now());
-            match outcome {
+            progress.last_step = Some(now);
+            progress.last_took = now.since(began);
+            let pause = match outcome {
                 Ok(next) => {
                     retry = RETRY_MIN;
                     progress.state = JobState::Waiting;
                     progress.last_error = None;
+                    progress.last_success = Some(now);
                     match next {
                         Next::Now => Duration::ZERO,
                         Next::After(pause) => pause,
@@ -199,13 +238,16 @@ async fn drive(
                 Err(error) => {
                     warn!(job = job.name(), %error, "job failed; it will be tried again");
                     progress.state = JobState::Failing;
+                    progress.failures += 1;
                     progress.last_error = Some(error.to_string());
                     let pause = retry;
                     retry = (retry * 2).min(RETRY_MAX);
                     pause
                 }
-            }
+            };
+            (pause, progress.steps)
         };
+        ended.send_replace(steps);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = wake.notified() => {}

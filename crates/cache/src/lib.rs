@@ -6,11 +6,15 @@
 mod cache;
 mod counters;
 mod jobs;
+mod quota;
 mod rights;
 mod signer;
+mod tokens;
 
 pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers};
 pub use counters::{Counters, Outcome};
 pub use jobs::{Job, JobHandle, JobReport, JobState, Jobs, Next};
+pub use quota::{Limits, Quotas, Usage};
 pub use rights::{Caller, Credential, Grant, NamespacePattern, Rights, TokenHash};
 pub use signer::Signer;
+pub use tokens::{IssuedToken, IssuedTokens};

@@ -1,5 +1,6 @@
 //! Who may do what. A door extracts a credential; here it becomes a caller.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ impl Credential {
     }
 }
 
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credential(..)")
     }
 }
@@ -31,6 +32,11 @@ impl TokenHash {
     /// The hash of a token.
     pub fn of(token: &str) -> Self {
         Self(*ContentHash::of(token.as_bytes()).as_bytes())
+    }
+
+    /// The hash in hexadecimal, as it is kept.
+    pub fn to_hex(&self) -> String {
+        ContentHash::sha256(self.0).to_hex()
     }
 }
 
@@ -62,6 +68,17 @@ impl NamespacePattern {
 impl NamespacePattern {
     fn is_everything(&self) -> bool {
         self.open && self.stem.is_empty()
+    }
+
+    /// Whether every namespace that `other` means is meant too.
+    pub fn covers(&self, other: &Self) -> bool {
+        if self.open { other.stem.starts_with(&self.stem) } else { self == other }
+    }
+}
+
+impl fmt::Display for NamespacePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.stem, if self.open { "*" } else { "" })
     }
 }
 
@@ -114,67 +131,109 @@ pub struct Caller {
 }
 
 impl Rights {
-    /// The caller that a credential makes in a namespace.
+    /// The caller that a credential makes in a namespace, by these rights and by `issued` ones beside them.
     ///
     /// # Errors
     /// [`ErrorKind::Denied`] when it has no right there; the message does not tell whether the namespace exists.
-    pub fn resolve(&self, credential: Option<&Credential>, namespace: &Namespace) -> Result<Caller> {
-        let grants = match self {
-            Self::Open => {
-                return Ok(Caller {
-                    principal: "anyone".into(),
-                    namespace: namespace.clone(),
-                    read: vec![Scope::Trusted],
-                    write: Some(Scope::Trusted),
-                    admin: true,
-                });
-            }
-            Self::Tokens(grants) => grants,
-        };
+    pub fn resolve<'a>(
+        &'a self,
+        credential: Option<&Credential>,
+        namespace: &Namespace,
+        issued: impl IntoIterator<Item = &'a Grant>,
+    ) -> Result<Caller> {
+        if self.is_open() {
+            return Ok(Caller {
+                principal: "anyone".into(),
+                namespace: namespace.clone(),
+                read: vec![Scope::Trusted],
+                write: Some(Scope::Trusted),
+                admin: true,
+            });
+        }
         let denied = |message| Error::new(ErrorKind::Denied, "authorize", message);
         let Some(credential) = credential else {
             return Err(
                 denied("a token is needed").with_hint("set LARDER_TOKEN, or the tool's own setting for a token")
             );
         };
-        let presented = TokenHash::of(&credential.0);
-        // Every grant is compared, whatever matched before, so that time tells nothing about the tokens.
-        let mut found = None;
-        for grant in grants {
-            let equal = bool::from(grant.token.0.ct_eq(&presented.0));
-            if equal && grant.namespaces.matches(namespace) {
-                found = Some(grant);
-            }
-        }
+        let held = self.held_by(credential, issued);
+        let found = held.into_iter().rfind(|grant| grant.namespaces.matches(namespace));
         found.map(|grant| grant.caller(namespace)).ok_or_else(|| {
             denied("the token has no rights in this namespace").with_hint("check the token and the namespace's name")
         })
     }
-}
 
-impl Rights {
     /// Whether a credential is an operator's: an administrator's of every namespace. Pages about the whole server are for
     /// operators, because they name namespaces.
     ///
     /// # Errors
     /// [`ErrorKind::Denied`] when it is not.
-    pub fn check_operator(&self, credential: Option<&Credential>) -> Result<()> {
-        let Self::Tokens(grants) = self else { return Ok(()) };
-        let presented = credential.map(|credential| TokenHash::of(&credential.0));
-        let mut is_operator = false;
-        for grant in grants {
-            let equal = presented.is_some_and(|presented| bool::from(grant.token.0.ct_eq(&presented.0)));
-            is_operator |= equal && grant.admin && grant.namespaces.is_everything();
-        }
-        if is_operator {
+    pub fn check_operator<'a>(
+        &'a self,
+        credential: Option<&Credential>,
+        issued: impl IntoIterator<Item = &'a Grant>,
+    ) -> Result<()> {
+        let held = credential.map(|credential| self.held_by(credential, issued)).unwrap_or_default();
+        if self.is_open() || held.iter().any(|grant| grant.admin && grant.namespaces.is_everything()) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Denied, "authorize", "this page is for operators")
             .with_hint("use the token of a credential with admin = true and namespaces = \"*\""))
     }
+
+    /// The namespaces that a credential is an administrator of; all of them on an open server.
+    pub fn administered<'a>(
+        &'a self,
+        credential: Option<&Credential>,
+        issued: impl IntoIterator<Item = &'a Grant>,
+    ) -> Vec<NamespacePattern> {
+        if self.is_open() {
+            return vec![NamespacePattern { stem: String::new(), open: true }];
+        }
+        let held = credential.map(|credential| self.held_by(credential, issued)).unwrap_or_default();
+        held.into_iter().filter(|grant| grant.admin).map(|grant| grant.namespaces.clone()).collect()
+    }
+
+    /// Whether everyone is trusted.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
+    /// The grants of a token. Every one there is is compared, whatever matched before, so that time tells nothing about
+    /// the tokens.
+    fn held_by<'a>(&'a self, credential: &Credential, issued: impl IntoIterator<Item = &'a Grant>) -> Vec<&'a Grant> {
+        let presented = TokenHash::of(&credential.0);
+        let configured = self.configured().iter();
+        configured.chain(issued).filter(|grant| bool::from(grant.token.0.ct_eq(&presented.0))).collect()
+    }
+
+    /// The grants that these rights were made with.
+    pub fn configured(&self) -> &[Grant] {
+        match self {
+            Self::Open => &[],
+            Self::Tokens(grants) => grants,
+        }
+    }
 }
 
 impl Grant {
+    /// Refuses a grant through which what a pull request wrote would reach another scope: whoever reads it and writes
+    /// elsewhere carries it there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the two scopes.
+    pub fn check(&self) -> Result<()> {
+        let Some(write) = &self.write else { return Ok(()) };
+        match self.read.iter().find(|read| matches!(read, Scope::Pr(_)) && *read != write) {
+            None => Ok(()),
+            Some(read) => Err(Error::invalid(
+                "check rights",
+                format!("{} would read {read} and write {write}, which carries the one into the other", self.principal),
+            )
+            .with_hint("a token that reads a pull request's scope may write that scope or none")),
+        }
+    }
+
     fn caller(&self, namespace: &Namespace) -> Caller {
         Caller {
             principal: self.principal.clone(),

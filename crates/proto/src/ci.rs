@@ -10,6 +10,7 @@ mod entry;
 mod error;
 mod transfer;
 mod upload;
+mod usage;
 
 pub use entry::{
     ExplainAnswer, ExplainRequest, ExplainStep, ListAnswer, ListedEntry, LookupAnswer, LookupRequest, Match, Miss,
@@ -20,6 +21,7 @@ pub use transfer::{BlobAddress, ChunkAddress, LocateAnswer, Run};
 pub use upload::{
     BeginAnswer, BeginRequest, Existing, FinishRequest, PartAnswer, PartRequest, Received, UploadState, UploadStatus,
 };
+pub use usage::{UsageAnswer, WriterUsage};
 
 /// The most hashes in the body of one `missing` or `locate` request; a client with more asks several times.
 pub const HASHES_MAX: usize = 16_384;

@@ -68,6 +68,8 @@ pub struct Found {
     pub bytes: u64,
     /// When it was written.
     pub created: Timestamp,
+    /// When it was last restored; when it was written, if it never was.
+    pub restored: Timestamp,
     /// Who wrote it.
     pub writer: String,
 }

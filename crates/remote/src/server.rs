@@ -9,6 +9,7 @@ use larder_base::{Error, ErrorKind, Result};
 use serde_json::Value;
 
 use crate::http::Call;
+use crate::url::escape;
 use crate::{HttpClient, ServerUrl};
 
 /// The most bytes of an answer: the largest value that a helper of a door handles.
@@ -58,6 +59,51 @@ impl ServerClient {
         self.json(request.expect("a number is fit for a query"), COLLECTION).await
     }
 
+    /// What the server's jobs are doing.
+    ///
+    /// # Errors
+    /// As [`ServerClient::status`].
+    pub async fn jobs(&self) -> Result<Value> {
+        let request = Request::get("/jobs").body(Bytes::new());
+        self.json(request.expect("the request is a constant"), Duration::ZERO).await
+    }
+
+    /// Has a job take a step now, and tells how it went.
+    ///
+    /// # Errors
+    /// As [`ServerClient::status`]; [`ErrorKind::Failed`] when there is no such job.
+    pub async fn run_job(&self, name: &str) -> Result<Value> {
+        let request = Request::post(format!("/jobs/{}", escape(name))).body(Bytes::new());
+        self.json(request.expect("an escaped name is fit for a path"), COLLECTION).await
+    }
+
+    /// The tokens that were given out.
+    ///
+    /// # Errors
+    /// As [`ServerClient::status`], an administrator's token being enough.
+    pub async fn tokens(&self) -> Result<Value> {
+        let request = Request::get("/tokens").body(Bytes::new());
+        self.json(request.expect("the request is a constant"), Duration::ZERO).await
+    }
+
+    /// Has the server give out a token.
+    ///
+    /// # Errors
+    /// As [`ServerClient::tokens`]; [`ErrorKind::Failed`] when the request makes no sense.
+    pub async fn create_token(&self, request: &Value) -> Result<Value> {
+        let request = Request::post("/tokens").body(request.to_string().into());
+        self.json(request.expect("the request is a constant"), Duration::ZERO).await
+    }
+
+    /// Has the server take back the token of this id.
+    ///
+    /// # Errors
+    /// As [`ServerClient::tokens`]; [`ErrorKind::Failed`] when there is no such token.
+    pub async fn revoke_token(&self, id: &str) -> Result<Value> {
+        let request = Request::delete(format!("/tokens/{}", escape(id))).body(Bytes::new());
+        self.json(request.expect("an escaped id is fit for a path"), Duration::ZERO).await
+    }
+
     /// Sends one request and gives its answer, bodies whole. Its URI is a path on this server, or whole for another one,
     /// which never gets this server's token. An `Authorization` of its own is kept.
     ///
@@ -81,7 +127,7 @@ impl ServerClient {
     }
 
     async fn json(&self, request: Request<Bytes>, wait: Duration) -> Result<Value> {
-        let what = if request.method() == Method::GET { "read status" } else { "collect garbage" };
+        let what = if request.method() == Method::GET { "ask server" } else { "have server act" };
         let answer = self.exchange(request, wait).await?;
         let status = answer.status();
         if !status.is_success() {

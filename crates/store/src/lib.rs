@@ -9,6 +9,7 @@
 //! Everything here is synchronous but [`StoreService`], which puts the storage traits on top. This crate must not know
 //! HTTP, other tiers, or who asks; its time, its disk and its bucket are handed in.
 
+mod account;
 mod archive;
 mod blobs;
 mod body;
@@ -45,6 +46,7 @@ mod sweep;
 mod thread;
 mod transfer;
 
+pub use account::{Account, AccountLimits, Stamp, Sum, UnusedScope};
 pub use blobs::BlobReader;
 pub use bucket::{Bucket, BucketOptions, Object, ObjectName, ObjectPage};
 pub use disk::{Disk, DiskFile, FsDisk};
@@ -55,7 +57,7 @@ pub use scrub::Scrubbed;
 pub use service::StoreService;
 pub use ship::Shipped;
 pub use status::{BucketStatus, StoreStatus};
-pub use store::Store;
+pub use store::{Store, lock};
 pub use sweep::Swept;
 
 #[cfg(test)]

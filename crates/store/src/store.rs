@@ -250,8 +250,11 @@ fn archive(purpose: Purpose, options: &Options, clock: &Arc<dyn Clock>) -> Resul
     }
 }
 
-/// Locks a data directory for this process.
-pub(crate) fn lock(dir: &Path) -> Result<File> {
+/// Locks a data directory for this process, until the file is dropped.
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] when another process has it.
+pub fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| dir_error("open lock file", &path, error))?;

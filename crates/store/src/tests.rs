@@ -1,5 +1,6 @@
 //! Tests of the whole store, over a real directory or a faulty disk.
 
+mod account;
 mod blobs;
 mod conformance;
 pub(crate) mod crash;

@@ -1,7 +1,7 @@
 //! Entries, for people and programs that look after them: list, show, purge.
 
 use axum::extract::State;
-use larder_base::{Access, EntryAddress, Key, Scope};
+use larder_base::{Access, Entry, EntryAddress, Key, Scope, Timestamp};
 use larder_cache::{Caller, Lookup};
 use larder_proto::ci::{ListAnswer, PAGE_MAX, PurgeAnswer, SavedEntry};
 use serde::Deserialize;
@@ -19,14 +19,18 @@ const PAGE_DEFAULT: u32 = 100;
 pub(crate) struct ListQuery {
     prefix: String,
     scope: Option<String>,
+    writer: Option<String>,
+    older_than_ms: Option<u64>,
     after: Option<String>,
     limit: Option<u32>,
 }
 
-/// Entries whose keys begin with `prefix`, newest first, of the scopes that the caller may see.
+/// Entries whose keys begin with `prefix`, newest first, of the scopes that the caller may see. With `writer` only those
+/// that this one wrote, with `older_than_ms` only those that were last restored (or written, if they never were) so long ago.
 #[utoipa::path(get, path = "/ci/v1/{namespace}/entries",
     params(("namespace" = String, Path), ("prefix" = Option<String>, Query), ("scope" = Option<String>, Query),
-        ("after" = Option<String>, Query), ("limit" = Option<u32>, Query)),
+        ("writer" = Option<String>, Query), ("older_than_ms" = Option<u64>, Query), ("after" = Option<String>, Query),
+        ("limit" = Option<u32>, Query)),
     responses((status = 200, body = ListAnswer)))]
 pub(crate) async fn list(
     State(ci): State<Ci>,
@@ -38,9 +42,40 @@ pub(crate) async fn list(
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Failure::invalid(format!("limit must be 1 to {PAGE_MAX}")));
     }
-    let after = query.after.as_deref();
-    let page = ci.cache().list(&caller, scope.as_ref(), &query.prefix, after, limit as usize).await?;
-    Ok(axum::Json(ListAnswer { entries: page.entries.iter().map(saved::line).collect(), next: page.next }))
+    let picked = Picked::new(&ci, query.writer, query.older_than_ms);
+    let (limit, mut after, mut seen) = (limit as usize, query.after, 0);
+    let mut entries = Vec::new();
+    // Where few are picked, one request looks at more than it gives, but not at everything.
+    loop {
+        let room = limit - entries.len();
+        let page = ci.cache().list(&caller, scope.as_ref(), &query.prefix, after.as_deref(), room).await?;
+        entries.extend(page.entries.iter().filter(|listed| picked.has(&listed.entry)).map(saved::line));
+        after = page.next;
+        seen += room;
+        if after.is_none() || entries.len() == limit || seen >= PAGE_MAX as usize {
+            return Ok(axum::Json(ListAnswer { entries, next: after }));
+        }
+    }
+}
+
+/// What is picked of the entries with a prefix.
+struct Picked {
+    writer: Option<String>,
+    /// Last restored at this moment or before.
+    until: Option<Timestamp>,
+}
+
+impl Picked {
+    fn new(ci: &Ci, writer: Option<String>, older_than_ms: Option<u64>) -> Self {
+        let now = ci.cache().clock().now().as_millis();
+        let until = older_than_ms.map(|age| Timestamp::from_millis(now.saturating_sub(age)));
+        Self { writer: writer.filter(|writer| !writer.is_empty()), until }
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        self.writer.as_ref().is_none_or(|writer| *writer == entry.writer)
+            && self.until.is_none_or(|until| entry.last_served <= until)
+    }
 }
 
 /// Names one entry.
@@ -112,16 +147,20 @@ pub(crate) async fn purge(
 pub(crate) struct PurgeQuery {
     prefix: String,
     scope: Option<String>,
+    writer: Option<String>,
+    older_than_ms: Option<u64>,
     after: Option<String>,
     #[serde(default)]
     dry_run: bool,
 }
 
 /// Removes entries whose keys begin with `prefix`, a page of them: from one scope; from the caller's own; or, for an
-/// administrator who names none, from all. With `dry_run` it only says what it would do.
+/// administrator who names none, from all. `writer` and `older_than_ms` pick of them as in a listing. With `dry_run` it
+/// only says what it would do.
 #[utoipa::path(delete, path = "/ci/v1/{namespace}/entries",
     params(("namespace" = String, Path), ("prefix" = String, Query), ("scope" = Option<String>, Query),
-        ("after" = Option<String>, Query), ("dry_run" = Option<bool>, Query)),
+        ("writer" = Option<String>, Query), ("older_than_ms" = Option<u64>, Query), ("after" = Option<String>, Query),
+        ("dry_run" = Option<bool>, Query)),
     responses((status = 200, body = PurgeAnswer)))]
 pub(crate) async fn purge_all(
     State(ci): State<Ci>,
@@ -135,7 +174,8 @@ pub(crate) async fn purge_all(
     let after = query.after.as_deref();
     let page = ci.cache().list(&caller, scope.as_ref(), &query.prefix, after, PAGE_MAX as usize).await?;
     let mut entries = Vec::with_capacity(page.entries.len());
-    for listed in &page.entries {
+    let picked = Picked::new(&ci, query.writer, query.older_than_ms);
+    for listed in page.entries.iter().filter(|listed| picked.has(&listed.entry)) {
         if query.dry_run || ci.cache().purge(&caller, &listed.address).await? {
             entries.push(saved::line(listed));
         }

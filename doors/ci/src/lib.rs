@@ -19,6 +19,7 @@ mod settings;
 mod sweep;
 mod transfer;
 mod upload;
+mod usage;
 
 pub use openapi::openapi_json;
 
@@ -36,7 +37,7 @@ use crate::failure::Failure;
 use crate::queue::Queue;
 use crate::settings::Settings;
 use crate::sweep::Sweep;
-use crate::upload::Uploads;
+use crate::upload::{OpenUploads, Uploads};
 
 /// The door.
 pub const DOOR: Door =
@@ -52,6 +53,7 @@ struct Shared {
     cache: DoorCache,
     settings: Settings,
     uploads: Uploads,
+    open: OpenUploads,
     queue: Queue,
     arrivals: Arrivals,
 }
@@ -60,7 +62,8 @@ impl Ci {
     fn new(cache: DoorCache, settings: Settings) -> Self {
         let uploads = Uploads::new(&cache);
         let queue = Queue::new(settings.commit_queue);
-        Self { shared: Arc::new(Shared { cache, settings, uploads, queue, arrivals: Arrivals::default() }) }
+        let (open, arrivals) = (OpenUploads::default(), Arrivals::default());
+        Self { shared: Arc::new(Shared { cache, settings, uploads, open, queue, arrivals }) }
     }
 
     fn cache(&self) -> &DoorCache {
@@ -75,6 +78,10 @@ impl Ci {
         &self.shared.uploads
     }
 
+    fn open_uploads(&self) -> &OpenUploads {
+        &self.shared.open
+    }
+
     fn queue(&self) -> &Queue {
         &self.shared.queue
     }
@@ -86,6 +93,7 @@ impl Ci {
     /// Forgets what was sent for an upload that has ended.
     async fn discard(&self, upload: &UploadId) -> Result<()> {
         self.arrivals().forget(upload);
+        self.open_uploads().forget(upload);
         self.cache().discard_parts(upload).await
     }
 }
@@ -117,6 +125,7 @@ fn routes(ci: Ci) -> Router {
         .route("/uploads/{upload}/finish", post(upload::finish))
         .route("/entries", get(entries::list).delete(entries::purge_all))
         .route("/entry", get(entries::show).delete(entries::purge))
+        .route("/usage", get(usage::usage))
         .route("/explain", post(explain::explain))
         .route("/{*rest}", delete(nothing_here).get(nothing_here).post(nothing_here).put(nothing_here))
         .method_not_allowed_fallback(async || Failure::bad_method());

@@ -3,7 +3,7 @@
 use larder_proto::ci::ErrorAnswer;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::{entries, explain, lookup, upload};
+use crate::{entries, explain, lookup, upload, usage};
 
 /// The door's calls. Signed URLs are not among them: a client takes them as they are.
 #[derive(OpenApi)]
@@ -29,6 +29,7 @@ use crate::{entries, explain, lookup, upload};
         entries::show,
         entries::purge,
         explain::explain,
+        usage::usage,
     ),
     components(schemas(ErrorAnswer))
 )]

@@ -14,6 +14,10 @@ use serde::Deserialize;
 pub(crate) struct Settings {
     /// The most bytes of all files of an entry, before compression.
     pub(crate) max_entry_bytes: ByteCount,
+    /// The most bytes of all parts of an upload, as sent; without it, what the largest entry may need.
+    pub(crate) max_upload_bytes: Option<ByteCount>,
+    /// How many uploads of one caller may be open at a time.
+    pub(crate) open_uploads: usize,
     /// The most bytes of a manifest: about a hundred for each file.
     pub(crate) max_manifest_bytes: ByteCount,
     /// The most bytes of one part of an upload.
@@ -34,6 +38,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_entry_bytes: ByteCount(10 << 30),
+            max_upload_bytes: None,
+            open_uploads: 1024,
             max_manifest_bytes: ByteCount(64 << 20),
             part_max_bytes: ByteCount(64 << 20),
             url_seconds: 1800,
@@ -60,6 +66,7 @@ impl Settings {
         for (name, value) in [
             ("url_seconds", self.url_seconds),
             ("upload_idle_seconds", self.upload_idle_seconds),
+            ("open_uploads", self.open_uploads as u64),
             ("commit_queue", self.commit_queue as u64),
             ("commit_parallel", self.commit_parallel as u64),
         ] {
@@ -88,14 +95,15 @@ impl Settings {
     }
 
     /// The most bytes that the parts of an upload may have together: its files, a manifest, and a header for each record
-    /// and part.
+    /// and part; and never more than `max_upload_bytes`.
     pub(crate) fn parts_max_bytes(&self, bytes: u64, files: u64) -> u64 {
         // Each file may end in a record that is short; all others have at least the least length of a chunk.
         let content = bytes.saturating_add(self.max_manifest_bytes.0);
         let records = files.saturating_add(content / Cut::TREE.min_len() as u64).saturating_add(1);
         let headers = records.saturating_mul(RECORD_HEADER_LEN as u64);
         let part_headers = u64::from(self.parts_max(bytes)) * SEGMENT_HEADER.len() as u64;
-        content.saturating_add(headers).saturating_add(part_headers)
+        let needed = content.saturating_add(headers).saturating_add(part_headers);
+        self.max_upload_bytes.map_or(needed, |most| needed.min(most.0))
     }
 
     /// The highest number of a part. Parts need not be full: a client sends what it has.

@@ -53,6 +53,8 @@ impl Sweep {
             for line in page {
                 swept.uploads += 1;
                 if line.is_ended {
+                    // Another server may have ended it.
+                    self.ci.open_uploads().forget(&line.id);
                     self.forget_if_old(&line.id, line.changed, &mut swept).await?;
                 } else if self.keep_going(&line.id, &mut swept).await? {
                     orphans.remove(&line.id);
@@ -87,6 +89,7 @@ impl Sweep {
         let Some(mut kept) = self.ci.uploads().read(id).await? else { return Ok(false) };
         match kept.upload.stage {
             Stage::Finishing(_) => {
+                self.ci.open_uploads().ensure(id, &kept.upload);
                 self.ci.queue().ensure(id, kept.upload.address(&self.ci));
                 swept.queued += 1;
                 Ok(true)
@@ -94,6 +97,7 @@ impl Sweep {
             Stage::Open => {
                 let idle = self.ci.cache().clock().now().since(kept.changed);
                 if idle <= self.ci.settings().upload_idle() {
+                    self.ci.open_uploads().ensure(id, &kept.upload);
                     return Ok(true);
                 }
                 kept.upload.stage = Stage::Ended(Ended::aborted(format!("left alone for {} s", idle.as_secs())));

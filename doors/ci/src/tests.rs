@@ -4,6 +4,7 @@ mod crashes;
 mod direct_transfer;
 mod entries;
 mod interface;
+mod limits;
 mod rights;
 mod sample;
 mod server;

@@ -1,6 +1,7 @@
 //! Uploads, as a client sees them: begin, parts, finish, status, abort.
 
 mod claim;
+mod open;
 mod record;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::permission::Permission;
 use crate::request::{Asked, Asker, Json, Segments, no_such_upload};
 
 pub(crate) use claim::Claim;
+pub(crate) use open::OpenUploads;
 pub(crate) use record::{Ended, Stage, Upload, Uploads};
 
 /// Registers an upload, before any of its bytes move.
@@ -41,7 +43,12 @@ pub(crate) async fn begin(
         return Err(Failure::too_large(message).with_hint("save less, or raise max_manifest_bytes in [door.ci]"));
     }
     let upload = Upload::new(&caller, scope, key, bytes, files, replace);
+    let room = ci.open_uploads().reserve(&upload, settings.open_uploads).ok_or_else(|| {
+        let message = format!("{} has as many uploads open as one may: {}", caller.principal(), settings.open_uploads);
+        Failure::busy(message).with_hint("finish or abort some, or wait: one that is left alone ends by itself")
+    })?;
     let id = ci.uploads().register(&upload).await?;
+    room.fill(&id);
     Ok(axum::Json(BeginAnswer {
         upload: id.to_string(),
         part_max_bytes: settings.part_max_bytes.0,
@@ -69,6 +76,8 @@ pub(crate) async fn part(
             ci.arrivals().note(PartName { upload: id.clone(), number: *number });
         }
         let changed = kept.upload.admit_part(ci.settings(), number, length)?;
+        // Before any of it is sent: what is new in an entry is never more than the entry.
+        ci.cache().quotas().check_fits(caller.namespace(), kept.upload.parts_bytes())?;
         let quiet = ci.cache().clock().now().since(kept.changed);
         // A write for each new part, and now and then one as a sign of life.
         let is_due = changed || quiet > ci.settings().upload_idle() / 4;

@@ -1,6 +1,6 @@
 //! `larder list`, `show`, `purge` and `explain`: what is saved, as the ci door knows it.
 
-use larder_base::{Key, Result, Scope};
+use larder_base::{Error, Key, Result, Scope, Timestamp};
 use larder_proto::ci::{ExplainAnswer, ListedEntry, Match, PurgeAnswer};
 use larder_remote::ci::{CiClient, EntryFilter};
 use serde_json::json;
@@ -14,26 +14,35 @@ use crate::time::ago;
 
 /// Lists entries.
 pub fn list(context: &Context, options: &cli::List) -> Result<Exit> {
-    let filter = EntryFilter { prefix: options.prefix.clone(), scope: scope(options.scope.as_deref())? };
-    let entries = context.runtime.block_on(all_pages(&context.ci()?, &filter, options.limit))?;
+    let filter = filter(&options.prefix, options.scope.as_deref(), &options.picked)?;
+    let (entries, next) = context.runtime.block_on(all_pages(&context.ci()?, &filter, options))?;
     if context.global.json {
-        out!("{}", json!({ "entries": entries }));
+        out!("{}", json!({ "entries": entries, "next": next }));
         return Ok(Exit::Success);
     }
     for entry in &entries {
         out!("{}", line(context, entry));
     }
-    if entries.is_empty() && !context.global.quiet {
-        say!("nothing is saved in namespace {} under that prefix", context.namespace()?);
+    if !context.global.quiet {
+        match next {
+            Some(next) => say!("there may be more: --after {next}"),
+            None if entries.is_empty() => say!("nothing like that is saved in namespace {}", context.namespace()?),
+            None => {}
+        }
     }
     Ok(Exit::Success)
 }
 
-async fn all_pages(client: &CiClient, filter: &EntryFilter, limit: usize) -> Result<Vec<ListedEntry>> {
+/// Entries up to the limit, and where to go on.
+async fn all_pages(
+    client: &CiClient,
+    filter: &EntryFilter,
+    options: &cli::List,
+) -> Result<(Vec<ListedEntry>, Option<String>)> {
     let mut entries = Vec::new();
-    let mut after = None;
-    while entries.len() < limit {
-        let room = u32::try_from(limit - entries.len()).unwrap_or(u32::MAX).min(larder_proto::ci::PAGE_MAX);
+    let mut after = options.after.clone();
+    while entries.len() < options.limit {
+        let room = u32::try_from(options.limit - entries.len()).unwrap_or(u32::MAX).min(larder_proto::ci::PAGE_MAX);
         let page = client.list(filter, after.as_deref(), room).await?;
         entries.extend(page.entries);
         after = page.next;
@@ -41,21 +50,21 @@ async fn all_pages(client: &CiClient, filter: &EntryFilter, limit: usize) -> Res
             break;
         }
     }
-    entries.truncate(limit);
-    Ok(entries)
+    Ok((entries, after))
 }
 
 /// Shows one entry.
-pub fn show(context: &Context, options: &cli::Show) -> Result<Exit> {
-    let key: Key = options.key.parse()?;
-    let found = context.runtime.block_on(context.ci()?.show(&key))?;
+pub fn show(context: &Context, options: &cli::ShowEntry) -> Result<Exit> {
+    let key: Key = options.entry.key.parse()?;
+    let scope = scope(options.scope.as_deref())?;
+    let found = context.runtime.block_on(context.ci()?.show(&key, scope.as_ref()))?;
     match (found, context.global.json) {
         (Some(found), true) => out!(
             "{}",
             json!({
                 "key": found.key.as_str(), "scope": found.scope.to_string(), "content": found.content.to_hex(),
                 "manifest": found.manifest.digest.hash.to_hex(), "files": found.files, "bytes": found.bytes,
-                "created_ms": found.created.as_millis(), "writer": found.writer,
+                "created_ms": found.created.as_millis(), "restored_ms": found.restored.as_millis(), "writer": found.writer,
             })
         ),
         (Some(found), false) => {
@@ -63,7 +72,12 @@ pub fn show(context: &Context, options: &cli::Show) -> Result<Exit> {
             out!("scope    {}", found.scope);
             out!("files    {}", found.files);
             out!("size     {}", ByteSize(found.bytes));
-            out!("saved    {} by {}", ago(context.now(), found.created), found.writer);
+            out!(
+                "saved    {} by {}, {}",
+                ago(context.now(), found.created),
+                found.writer,
+                restored(context, found.created, found.restored)
+            );
             out!("content  {}", found.content);
         }
         (None, true) => out!("{}", json!(null)),
@@ -74,13 +88,19 @@ pub fn show(context: &Context, options: &cli::Show) -> Result<Exit> {
 
 /// Removes entries.
 pub fn purge(context: &Context, options: &cli::Purge) -> Result<Exit> {
-    let scope = scope(options.scope.as_deref())?;
     let client = context.ci()?;
-    let removed = if options.prefix {
-        let filter = EntryFilter { prefix: options.key.clone(), scope };
-        context.runtime.block_on(purge_all(&client, &filter, options.dry_run))?
-    } else {
-        context.runtime.block_on(client.purge(&options.key.parse()?, scope.as_ref(), options.dry_run))?
+    let key = options.key.as_deref();
+    let filter = filter(key.unwrap_or(""), options.scope.as_deref(), &options.picked)?;
+    let picks = filter.writer.is_some() || filter.older_than.is_some();
+    let removed = match key {
+        Some(key) if !options.prefix && picks => {
+            let message = format!("{key} is one entry, which no flag need pick");
+            return Err(Error::invalid("purge entries", message).with_hint("with --prefix it is how the keys begin"));
+        }
+        Some(key) if !options.prefix => {
+            context.runtime.block_on(client.purge(&key.parse()?, filter.scope.as_ref(), options.dry_run))?
+        }
+        _ => context.runtime.block_on(purge_all(&client, &filter, options.dry_run))?,
     };
     if context.global.json {
         out!("{}", json!(removed));
@@ -143,16 +163,30 @@ fn explanation(context: &Context, answer: &ExplainAnswer) -> String {
 }
 
 fn line(context: &Context, entry: &ListedEntry) -> String {
-    let created = larder_base::Timestamp::from_millis(entry.created_ms);
+    let created = Timestamp::from_millis(entry.created_ms);
     format!(
-        "{}  {}, {} files, {}, saved {} by {}",
+        "{}  {}, {} files, {}, saved {} by {}, {}",
         entry.key,
         entry.scope,
         entry.files,
         ByteSize(entry.bytes),
         ago(context.now(), created),
-        entry.writer
+        entry.writer,
+        restored(context, created, Timestamp::from_millis(entry.restored_ms)),
     )
+}
+
+fn restored(context: &Context, created: Timestamp, restored: Timestamp) -> String {
+    if restored > created { format!("restored {}", ago(context.now(), restored)) } else { "never restored".to_owned() }
+}
+
+fn filter(prefix: &str, of: Option<&str>, picked: &cli::Picked) -> Result<EntryFilter> {
+    Ok(EntryFilter {
+        prefix: prefix.to_owned(),
+        scope: scope(of)?,
+        writer: picked.writer.clone(),
+        older_than: picked.older_than.map(|span| span.0),
+    })
 }
 
 fn scope(text: Option<&str>) -> Result<Option<Scope>> {

@@ -15,6 +15,7 @@ use crate::config::{Config, Layers, LogFormat, LogSection, misspelt};
 use crate::doors::DOORS;
 use crate::exit::Exit;
 use crate::server::{Listener, ServerLimits};
+use crate::tokens::TokenFile;
 
 /// How long jobs may take to come to a stop.
 const JOBS_STOP: Duration = Duration::from_secs(10);
@@ -22,12 +23,12 @@ const JOBS_STOP: Duration = Duration::from_secs(10);
 /// Runs the server until it is told to stop.
 pub fn run(options: &cli::Serve, environment: &BTreeMap<String, String>) -> Result<Exit> {
     let config = configuration(options, environment)?;
-    config.check()?;
+    let data = data_directory(config.data.as_deref(), environment)?;
+    config.check(TokenFile::exists(&data))?;
     log_to_standard_error(&config.log)?;
     for slip in misspelt(environment) {
         warn!("{slip}");
     }
-    let data = data_directory(config.data.as_deref(), environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -50,9 +50,12 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for item in items {
-                let label = item.get("name").and_then(Value::as_str).unwrap_or("-");
-                let text = |field| item.get(field).and_then(Value::as_str).unwrap_or("");
-                lines.push((format!("{name} {label}"), format!("{} {}", text("state"), text("status"))));
+                let text = |field| item.get(field).and_then(Value::as_str);
+                let label = format!("{name} {}", text("name").unwrap_or("-"));
+                match (text("state"), text("status")) {
+                    (Some(state), Some(status)) => lines.push((label, format!("{state} {status}"))),
+                    _ => flatten(&label, &without_name(item), lines),
+                }
             }
         }
         Value::Array(items) => {
@@ -67,6 +70,15 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
         }
         other => lines.push((name.to_owned(), plain(other))),
     }
+}
+
+/// An item of which the label says the name, and nothing of what it has not.
+fn without_name(item: &Value) -> Value {
+    let mut item = item.clone();
+    if let Value::Object(fields) = &mut item {
+        fields.retain(|field, value| field != "name" && !value.is_null());
+    }
+    item
 }
 
 fn plain(value: &Value) -> String {

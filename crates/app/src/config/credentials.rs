@@ -34,23 +34,23 @@ fn trusted() -> Vec<String> {
 }
 
 impl CredentialSection {
-    /// The rights that these sections give; everyone's, when there are none.
+    /// The rights that these sections give.
     ///
     /// # Errors
-    /// [`larder_base::ErrorKind::Invalid`] for a malformed hash, namespace or scope.
+    /// [`larder_base::ErrorKind::Invalid`] for a malformed hash, namespace or scope, and for rights through which what a
+    /// pull request wrote would reach another scope.
     pub fn rights(sections: &[Self]) -> Result<Rights> {
-        if sections.is_empty() {
-            return Ok(Rights::Open);
-        }
         let grant = |section: &Self| -> Result<Grant> {
-            Ok(Grant {
+            let grant = Grant {
                 principal: section.name.as_str().into(),
                 token: section.token_sha256.parse()?,
                 namespaces: section.namespaces.parse()?,
                 read: section.read.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
                 write: section.write.as_deref().map(str::parse).transpose()?,
                 admin: section.admin,
-            })
+            };
+            grant.check()?;
+            Ok(grant)
         };
         sections.iter().map(grant).collect::<Result<_>>().map(Rights::Tokens)
     }

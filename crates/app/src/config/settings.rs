@@ -97,6 +97,22 @@ pub const SETTINGS: &[Setting] = &[
                 than any upload takes.",
     },
     Setting {
+        key: "limits.namespace_quota",
+        default: "\"none\"",
+        about: "The most bytes, as stored, that the entries of a namespace may take, such as \"50 GB\". Those restored least \
+                recently go first. `[namespaces.NAME]` with `quota` and `owner_quota` sets it for one.",
+    },
+    Setting {
+        key: "limits.owner_quota",
+        default: "\"none\"",
+        about: "The same for the entries of one writer in a namespace; what is beyond it is taken from that writer alone.",
+    },
+    Setting {
+        key: "limits.unused_scopes",
+        default: "\"14d\"",
+        about: "After how long without a save or a restore in it a pull request's scope is emptied; \"0s\" is never.",
+    },
+    Setting {
         key: "log.level",
         default: "\"info\"",
         about: "What is logged: error, warn, info, debug or trace, or a filter such as \"larder_store=debug,info\".",

@@ -16,7 +16,7 @@ fn from_file(text: &str) -> Result<Config, String> {
 fn nothing_needs_to_be_configured() {
     let config = Layers::new().config().unwrap();
     assert_eq!(config.listen.0.to_string(), "127.0.0.1:7979");
-    assert!(config.check().is_ok());
+    assert!(config.check(false).is_ok());
 }
 
 #[test]
@@ -70,13 +70,13 @@ fn a_bad_value_says_what_it_should_be_and_where_it_stands() {
 #[test]
 fn an_address_that_others_reach_needs_credentials() {
     let open = from_file("listen = '0.0.0.0:7979'").unwrap();
-    let error = open.check().unwrap_err();
+    let error = open.check(false).unwrap_err();
     assert!(error.hint().unwrap().contains("[[credentials]]"));
     let hash = larder_base::ContentHash::of(b"token").to_hex();
     let closed = from_file(&format!(
         "listen = '0.0.0.0:7979'\n[[credentials]]\nname = 'ci'\ntoken_sha256 = '{hash}'\nwrite = 'trusted'"
     ));
-    assert!(closed.unwrap().check().is_ok());
+    assert!(closed.unwrap().check(false).is_ok());
 }
 
 #[test]
@@ -122,4 +122,31 @@ fn a_bucket_is_a_section_with_variables_of_the_same_names() {
     assert!(message.contains("\"sometimes\" is not true, false"), "{message}");
     let message = from_file("[bucket]\nendpiont = 'x'").unwrap_err();
     assert!(message.contains("did you mean `endpoint`?"), "{message}");
+}
+
+#[test]
+fn a_namespace_may_have_limits_of_its_own() {
+    let text =
+        "[limits]\nnamespace_quota = '50 GB'\n[namespaces.big]\nquota = 'none'\n[namespaces.'a~b']\nowner_quota = 5";
+    let config = from_file(text).unwrap();
+    assert_eq!(config.limits.namespace_quota.0, Some(50_000_000_000));
+    assert_eq!(config.namespaces["big"].quota.unwrap().0, None);
+    assert_eq!((config.namespaces["a~b"].quota, config.namespaces["a~b"].owner_quota.unwrap().0), (None, Some(5)));
+    let message = from_file("[limits]\nnamespace_quota = 'lots'").unwrap_err();
+    assert!(message.contains("\"lots\" is not a size"), "{message}");
+    assert!(from_file("[limits]\nnamespace_qouta = 5").unwrap_err().contains("did you mean `namespace_quota`?"));
+}
+
+#[test]
+fn tokens_that_were_given_out_are_credentials() {
+    assert!(from_file("listen = '0.0.0.0:7979'").unwrap().check(true).is_ok());
+}
+
+#[test]
+fn a_credential_that_would_carry_a_pull_request_elsewhere_is_refused() {
+    let hash = larder_base::ContentHash::of(b"token").to_hex();
+    let config = from_file(&format!(
+        "[[credentials]]\nname = 'ci'\ntoken_sha256 = '{hash}'\nread = ['pr/7', 'trusted']\nwrite = 'trusted'"
+    ));
+    assert!(super::CredentialSection::rights(&config.unwrap().credentials).is_err());
 }

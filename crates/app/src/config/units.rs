@@ -58,6 +58,21 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A limit: bytes, or `none`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteLimit(pub Option<u64>);
+
+impl FromStr for ByteLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "none" => Ok(Self(None)),
+            size => size.parse().map(|ByteSize(bytes)| Self(Some(bytes))),
+        }
+    }
+}
+
 /// A time span: a number with `ms`, `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
@@ -93,6 +108,21 @@ impl<'de> Deserialize<'de> for ByteSize {
         }
         match Form::deserialize(deserializer)? {
             Form::Number(bytes) => Ok(Self(bytes)),
+            Form::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(u64),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(bytes) => Ok(Self(Some(bytes))),
             Form::Text(text) => text.parse().map_err(de::Error::custom),
         }
     }

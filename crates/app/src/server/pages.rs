@@ -1,22 +1,26 @@
-//! The pages about the server itself: `/healthz`, `/status`, `/metrics` and `/gc`.
+//! The pages about the server itself: `/healthz`, `/status`, `/metrics`, `/gc`, `/jobs` and `/tokens`.
 //!
-//! They name namespaces, so with credentials configured all but the first are for operators.
+//! They name namespaces, so with credentials configured all but the first are for operators. Tokens are for
+//! administrators too, each for those of its own namespaces.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result, Timestamp};
-use larder_cache::Cache;
+use larder_cache::{Cache, JobReport, JobState, Usage};
 use larder_door::credential_of;
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::tokens::token_routes;
+use crate::tokens::TokenFile;
 
 /// What the pages tell of.
 #[derive(Clone)]
@@ -25,6 +29,8 @@ pub struct About {
     pub cache: Cache,
     /// The store.
     pub store: Arc<dyn Kept>,
+    /// The tokens that were given out.
+    pub tokens: Arc<TokenFile>,
     /// When the server started.
     pub started: Timestamp,
     /// The time.
@@ -48,7 +54,10 @@ pub fn pages(about: About) -> Router {
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/gc", post(collect_garbage))
+        .route("/jobs", get(jobs))
+        .route("/jobs/{name}", post(run_job))
         .route_layer(middleware::from_fn_with_state(about.clone(), for_operators))
+        .merge(token_routes())
         .route("/healthz", get(async || "ok\n"))
         .with_state(about)
 }
@@ -60,7 +69,7 @@ async fn for_operators(State(about): State<About>, request: Request, next: Next)
     }
 }
 
-fn refuse(error: &Error) -> Response {
+pub(super) fn refuse(error: &Error) -> Response {
     let status = match error.kind() {
         ErrorKind::Denied => StatusCode::FORBIDDEN,
         ErrorKind::Invalid | ErrorKind::TooLarge => StatusCode::BAD_REQUEST,
@@ -83,29 +92,65 @@ async fn collect_garbage(State(about): State<About>, Query(collection): Query<Co
 }
 
 async fn status(State(about): State<About>) -> Json<Value> {
-    let jobs: Vec<Value> = about
-        .cache
-        .jobs()
-        .reports()
-        .into_iter()
-        .map(|job| {
-            json!({
-                "name": job.name,
-                "state": job.state.as_str(),
-                "status": job.status,
-                "steps": job.steps,
-                "last_step_ms": job.last_step.map(Timestamp::as_millis),
-                "last_error": job.last_error,
-            })
-        })
-        .collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": about.clock.now().since(about.started).as_secs(),
         "doors": &about.doors[..],
         "store": about.store.status(),
-        "jobs": jobs,
+        "namespaces": namespaces(&about),
+        "jobs": reports(&about),
     }))
+}
+
+/// What each namespace holds, as last measured, and may hold.
+fn namespaces(about: &About) -> Vec<Value> {
+    let quotas = about.cache.quotas();
+    let line = |(namespace, usage): (larder_base::Namespace, Usage)| {
+        let limits = quotas.limits(&namespace);
+        json!({
+            "name": namespace.as_str(),
+            "entries": usage.entries,
+            "logical_bytes": usage.logical_bytes,
+            "stored_bytes": usage.stored_bytes,
+            "quota": limits.namespace,
+            "owner_quota": limits.owner,
+        })
+    };
+    quotas.usage().into_iter().map(line).collect()
+}
+
+fn reports(about: &About) -> Vec<Value> {
+    about.cache.jobs().reports().iter().map(report).collect()
+}
+
+fn report(job: &JobReport) -> Value {
+    json!({
+        "name": job.name,
+        "state": job.state.as_str(),
+        "status": job.status,
+        "steps": job.steps,
+        "failures": job.failures,
+        "last_step_ms": job.last_step.map(Timestamp::as_millis),
+        "last_took_ms": u64::try_from(job.last_took.as_millis()).unwrap_or(u64::MAX),
+        "last_success_ms": job.last_success.map(Timestamp::as_millis),
+        "last_error": job.last_error,
+    })
+}
+
+async fn jobs(State(about): State<About>) -> Json<Value> {
+    Json(json!({ "jobs": reports(&about) }))
+}
+
+/// Has a job take a step now, and tells how that went.
+async fn run_job(State(about): State<About>, Path(name): Path<String>) -> Response {
+    match about.cache.jobs().run(&name).await {
+        Some(done) => Json(report(&done)).into_response(),
+        None => {
+            let error =
+                Error::invalid("run job", format!("there is no job {name:?}")).with_hint("`larder jobs` lists them");
+            refuse(&error)
+        }
+    }
 }
 
 async fn metrics(State(about): State<About>) -> Response {
@@ -116,10 +161,42 @@ async fn metrics(State(about): State<About>) -> Response {
         // A string takes whatever is written to it.
         text.clear();
     }
-    let numbers = flatten("larder_store", &about.store.status());
+    let numbers = flatten("larder_store", &about.store.status()) + &of_jobs(&about) + &of_namespaces(&about);
     let end = text.rfind("# EOF").unwrap_or(text.len());
     text.insert_str(end, &numbers);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+/// A metric of several lines, each with one label.
+fn family(name: &str, label: &str, values: impl Iterator<Item = (String, f64)>) -> String {
+    // Names of jobs and namespaces hold nothing that would have to be escaped.
+    let lines: String = values.map(|(of, value)| format!("{name}{{{label}=\"{of}\"}} {value}\n")).collect();
+    if lines.is_empty() { lines } else { format!("# TYPE {name} gauge\n{lines}") }
+}
+
+fn of_jobs(about: &About) -> String {
+    let reports = about.cache.jobs().reports();
+    let seconds = |time: Option<Timestamp>| time.map(|time| time.as_millis() as f64 / 1000.0);
+    let each = |name, value: &dyn Fn(&JobReport) -> Option<f64>| {
+        family(name, "job", reports.iter().filter_map(|job| Some((job.name.replace(' ', "-"), value(job)?))))
+    };
+    each("larder_job_steps", &|job| Some(job.steps as f64))
+        + &each("larder_job_failures", &|job| Some(job.failures as f64))
+        + &each("larder_job_failing", &|job| Some(f64::from(u8::from(job.state == JobState::Failing))))
+        + &each("larder_job_last_success_seconds", &|job| seconds(job.last_success))
+        + &each("larder_job_last_took_seconds", &|job| Some(job.last_took.as_secs_f64()))
+}
+
+fn of_namespaces(about: &About) -> String {
+    let (quotas, usage) = (about.cache.quotas(), about.cache.quotas().usage());
+    let each = |name, value: &dyn Fn(&larder_base::Namespace, &Usage) -> Option<u64>| {
+        let values = usage.iter().filter_map(|(of, usage)| Some((of.to_string(), value(of, usage)? as f64)));
+        family(name, "namespace", values)
+    };
+    each("larder_namespace_entries", &|_, usage| Some(usage.entries))
+        + &each("larder_namespace_logical_bytes", &|_, usage| Some(usage.logical_bytes))
+        + &each("larder_namespace_stored_bytes", &|_, usage| Some(usage.stored_bytes))
+        + &each("larder_namespace_quota_bytes", &|of, _| quotas.limits(of).namespace)
 }
 
 /// The numbers of a JSON object as gauges, one line each.

@@ -96,3 +96,49 @@ async fn a_job_that_does_not_stop_in_time_is_named() {
     tokio::task::yield_now().await;
     assert_eq!(jobs.stop(Duration::from_secs(1)).await, ["stuck"]);
 }
+
+/// Takes each step only when told to.
+#[derive(Default)]
+struct Gated {
+    begun: Notify,
+    go: Notify,
+}
+
+impl Job for Gated {
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            self.begun.notify_one();
+            self.go.notified().await;
+            Ok(Next::After(Duration::from_secs(3600)))
+        })
+    }
+
+    fn status(&self) -> String {
+        String::new()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_asked_for_takes_a_whole_step_that_began_after_the_asking() {
+    let jobs = Jobs::new(Arc::new(Still));
+    let job = Arc::new(Gated::default());
+    jobs.start(job.clone());
+    job.begun.notified().await;
+    let asked = jobs.run("gated");
+    tokio::pin!(asked);
+    job.go.notify_one();
+    tokio::select! {
+        biased;
+        report = &mut asked => panic!("the step under way had begun before: {report:?}"),
+        () = job.begun.notified() => {}
+    }
+    job.go.notify_one();
+    let report = asked.await.unwrap();
+    assert_eq!((report.steps, report.failures), (2, 0));
+    assert_eq!(report.last_success, Some(Timestamp::from_millis(5)));
+    assert!(jobs.run("no such job").await.is_none());
+}

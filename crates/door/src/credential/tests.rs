@@ -16,7 +16,7 @@ fn opens(header: &str) -> bool {
     }]);
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, header.parse().unwrap());
-    rights.resolve(credential_of(&headers).as_ref(), &"acme".parse().unwrap()).is_ok()
+    rights.resolve(credential_of(&headers).as_ref(), &"acme".parse().unwrap(), []).is_ok()
 }
 
 #[test]

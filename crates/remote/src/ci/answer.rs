@@ -76,6 +76,7 @@ pub(super) fn found(SavedEntry { entry, manifest }: SavedEntry) -> Result<Found>
         files: entry.files,
         bytes: entry.bytes,
         created: Timestamp::from_millis(entry.created_ms),
+        restored: Timestamp::from_millis(entry.restored_ms),
         writer: entry.writer,
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder_base::{Key, Result, Scope};
-use larder_proto::ci::{ExplainAnswer, ExplainRequest, ListAnswer, PurgeAnswer, SavedEntry};
+use larder_proto::ci::{ExplainAnswer, ExplainRequest, ListAnswer, PurgeAnswer, SavedEntry, UsageAnswer};
 
 use super::{CiClient, Found, answer};
 use crate::url::escape;
@@ -15,12 +15,18 @@ pub struct EntryFilter {
     pub prefix: String,
     /// One scope, or every scope that the caller may see.
     pub scope: Option<Scope>,
+    /// Only those of one writer.
+    pub writer: Option<String>,
+    /// Only those last restored, or written if they never were, so long ago.
+    pub older_than: Option<Duration>,
 }
 
 impl EntryFilter {
     fn query(&self) -> String {
-        let scope = self.scope.as_ref().map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())));
-        format!("prefix={}{scope}", escape(&self.prefix))
+        let scope = in_scope(self.scope.as_ref());
+        let writer = self.writer.as_ref().map_or(String::new(), |writer| format!("&writer={}", escape(writer)));
+        let age = self.older_than.map_or(String::new(), |age| format!("&older_than_ms={}", age.as_millis()));
+        format!("prefix={}{scope}{writer}{age}", escape(&self.prefix))
     }
 }
 
@@ -35,12 +41,20 @@ impl CiClient {
         self.json(self.get(&path, Duration::ZERO).await?)
     }
 
-    /// One entry, if the caller's scopes have it. It does not count as use.
+    /// What the namespace holds, and may hold.
     ///
     /// # Errors
     /// As [`CiClient::lookup`].
-    pub async fn show(&self, key: &Key) -> Result<Option<Found>> {
-        let path = format!("entry?key={}", escape(key.as_str()));
+    pub async fn usage(&self) -> Result<UsageAnswer> {
+        self.json(self.get("usage", Duration::ZERO).await?)
+    }
+
+    /// One entry, if a scope or else those that the caller reads have it. It does not count as use.
+    ///
+    /// # Errors
+    /// As [`CiClient::lookup`].
+    pub async fn show(&self, key: &Key, scope: Option<&Scope>) -> Result<Option<Found>> {
+        let path = format!("entry?key={}{}", escape(key.as_str()), in_scope(scope));
         let saved: Option<SavedEntry> = self.json_or_absent(self.get(&path, Duration::ZERO).await?)?;
         saved.map(answer::found).transpose()
     }
@@ -50,8 +64,7 @@ impl CiClient {
     /// # Errors
     /// As [`CiClient::lookup`].
     pub async fn purge(&self, key: &Key, scope: Option<&Scope>, dry_run: bool) -> Result<PurgeAnswer> {
-        let scope = scope.map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())));
-        let path = format!("entry?key={}&dry_run={dry_run}{scope}", escape(key.as_str()));
+        let path = format!("entry?key={}&dry_run={dry_run}{}", escape(key.as_str()), in_scope(scope));
         self.json(self.delete(&path).await?)
     }
 
@@ -75,4 +88,8 @@ impl CiClient {
         let answer = self.post_json("explain", &request, Duration::ZERO).await?;
         self.json(answer)
     }
+}
+
+fn in_scope(scope: Option<&Scope>) -> String {
+    scope.map_or(String::new(), |scope| format!("&scope={}", escape(&scope.to_string())))
 }

@@ -69,10 +69,10 @@ async fn failures_keep_their_kind_and_say_what_the_server_said() {
         assert_eq!((error.kind(), error.message()), (kind, "no (do better)"), "{word}");
     }
     let script = Script::run(vec![Step::Answer("404 Not Found", b"<html>".to_vec())]);
-    let error = client(&script).show(&"k".parse().unwrap()).await.unwrap_err();
+    let error = client(&script).show(&"k".parse().unwrap(), None).await.unwrap_err();
     assert!(error.hint().unwrap().contains("LARDER_URL"), "{error}");
     let script = Script::run(vec![refusal("404 Not Found", "not-found")]);
-    assert_eq!(client(&script).show(&"k".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(client(&script).show(&"k".parse().unwrap(), None).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn names_are_escaped_in_queries() {
     let script =
         Script::run(vec![answer(&json!({ "entries": [] })), answer(&json!({ "entries": [], "dry_run": true }))]);
     let client = client(&script);
-    let filter = EntryFilter { prefix: "a&b=c é".into(), scope: Some(Scope::Pr(7)) };
+    let filter = EntryFilter { prefix: "a&b=c é".into(), scope: Some(Scope::Pr(7)), ..EntryFilter::default() };
     client.list(&filter, Some("1.2"), 10).await.unwrap();
     client.purge(&"k&dry_run=false".parse().unwrap(), None, true).await.unwrap();
     let seen = script.seen();

@@ -37,10 +37,12 @@ pub(super) async fn verdict(ci: &Ci, id: &UploadId, upload: &Upload, claim: &Cla
     let (received, lost) = adopt(ci, &caller, id, upload, &claim.parts).await?;
     let manifest = read_manifest(ci, &caller, claim).await?;
     let summary = summarize(manifest, claim.content(), upload.bytes).await?;
+    let links = links(claim, &summary);
+    check_fits(ci, &caller, &links).await?;
     let entry = NewEntry {
         body: EntryBody::Value(value),
         attributes: saved::attributes(&summary, id),
-        links: links(claim, &summary),
+        links,
         writer: upload.principal.clone(),
     };
     let condition = if upload.replace { PutIf::Always } else { PutIf::Absent };
@@ -177,6 +179,17 @@ async fn summarize(manifest: Bytes, content: ContentHash, bytes: u64) -> Result<
         return Err(Error::new(ErrorKind::TooLarge, "commit upload", message));
     }
     Ok(summary)
+}
+
+/// Refuses what the namespace's quota has no room for, even if everything else went: it would be removed at once.
+async fn check_fits(ci: &Ci, caller: &Caller, links: &[ContentHash]) -> Result<()> {
+    let quotas = ci.cache().quotas();
+    // Without a quota nothing need be looked up.
+    if quotas.check_fits(caller.namespace(), u64::MAX).is_ok() {
+        return Ok(());
+    }
+    let located = ci.cache().locate(caller, links).await?;
+    quotas.check_fits(caller.namespace(), located.iter().map(|record| record.length).sum())
 }
 
 /// Everything without which the entry is of no use: the chunks of its manifest, and those of its files.

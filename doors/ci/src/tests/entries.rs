@@ -164,3 +164,56 @@ async fn explain_tells_each_step_and_what_is_near_and_why_it_was_not_taken() {
     let hits = server.ci.cache().counters().lookups(&DoorName::new("ci"), &"acme".parse().unwrap(), Outcome::Hit);
     assert_eq!(hits, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn entries_are_picked_by_their_writer_and_by_how_long_ago_they_were_restored() {
+    let world = World::with_tokens();
+    let server = filled(&world).await;
+    let admin = server.with_token("admin");
+    assert_eq!(keys(&admin.get("entries?writer=pr").await.1), ["linux/rust-3", "linux/rust-2"]);
+    assert_eq!(keys(&admin.get("entries?writer=trusted&prefix=linux/rust").await.1), ["linux/rust-2", "linux/rust-1"]);
+    assert!(keys(&admin.get("entries?writer=nobody").await.1).is_empty());
+    assert_eq!(keys(&server.with_token("trusted").get("entries?writer=pr").await.1), [""; 0], "another scope's");
+
+    // A restore makes an entry young again; a look at it does not, and one never restored counts from its save.
+    world.clock.advance(Duration::from_secs(3600));
+    server.with_token("trusted").lookup("linux/rust-1", &[]).await;
+    let check = json!({ "key": "mac", "purpose": "check" });
+    assert_eq!(server.with_token("trusted").post("lookup", check).await.0, StatusCode::OK);
+    admin.get("entry?key=mac").await;
+    world.clock.advance(Duration::from_secs(3600));
+    let hours = |hours: u64| format!("entries?scope=trusted&older_than_ms={}", hours * 3_600_000);
+    assert_eq!(keys(&admin.get(&hours(2)).await.1), ["mac", "linux/rust-2", "linux/a%20b"]);
+    assert_eq!(keys(&admin.get(&hours(1)).await.1).len(), 4);
+    assert!(keys(&admin.get(&hours(3)).await.1).is_empty());
+    assert_eq!(admin.get("entries?older_than_ms=x").await.0, StatusCode::BAD_REQUEST);
+
+    // Few to a page, of which most are not picked: each is given once.
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = admin.get(&format!("entries?writer=pr&limit=1{after}")).await;
+        seen.extend(keys(&page).into_iter().map(str::to_owned));
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen, ["linux/rust-3", "linux/rust-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_may_be_of_a_writer_an_age_or_a_whole_scope() {
+    let world = World::with_tokens();
+    let server = filled(&world).await;
+    let admin = server.with_token("admin");
+    let old = format!("older_than_ms={}", 3_600_000);
+    assert!(keys(&admin.delete(&format!("entries?prefix=&{old}")).await.1).is_empty());
+    world.clock.advance(Duration::from_secs(3600));
+    server.with_token("trusted").lookup("mac", &[]).await;
+    let (_, dry) = admin.delete(&format!("entries?prefix=&scope=trusted&{old}&dry_run=true")).await;
+    assert_eq!(keys(&dry), ["linux/rust-2", "linux/rust-1", "linux/a%20b"]);
+    assert_eq!(keys(&admin.get("entries").await.1).len(), 6);
+    assert_eq!(keys(&admin.delete("entries?prefix=linux/rust-3&writer=trusted").await.1), [""; 0]);
+    assert_eq!(keys(&admin.delete("entries?prefix=linux/rust-3&writer=pr").await.1), ["linux/rust-3"]);
+    assert_eq!(keys(&admin.delete("entries?prefix=&scope=pr/7").await.1), ["linux/rust-2"]);
+    assert_eq!(keys(&admin.delete(&format!("entries?prefix=&{old}")).await.1).len(), 3);
+    assert_eq!(keys(&admin.get("entries").await.1), ["mac"]);
+}

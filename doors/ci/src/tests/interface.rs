@@ -29,7 +29,7 @@ fn every_call_of_the_description_is_there() {
     let described: Value = serde_json::from_str(&crate::openapi_json()).unwrap();
     let paths = described["paths"].as_object().unwrap();
     let calls: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-    assert_eq!(calls, 13);
+    assert_eq!(calls, 14);
     for (path, _) in paths {
         assert!(path.starts_with("/ci/v1/{namespace}/"), "{path}");
     }
@@ -75,7 +75,9 @@ async fn the_section_refuses_what_it_does_not_know_and_what_cannot_work() {
     };
     assert_eq!(open(""), Ok(()));
     assert!(open("max_entry_byte = 5").unwrap_err().contains("did you mean `max_entry_bytes`"));
-    for wrong in ["part_max_bytes = 5", "commit_queue = 0", "commit_parallel = 0", "url_seconds = 0"] {
+    for wrong in
+        ["part_max_bytes = 5", "open_uploads = 0", "commit_queue = 0", "commit_parallel = 0", "url_seconds = 0"]
+    {
         assert!(open(wrong).unwrap_err().contains("at least"), "{wrong}");
     }
 }

@@ -48,11 +48,39 @@ async fn what_a_pull_request_saves_is_its_own_and_changes_nothing_for_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_pull_request_saves_reaches_neither_the_trusted_scope_nor_another_pull_request() {
+    let server = World::with_tokens().start();
+    let (trusted, pr, next) = (server.with_token("trusted"), server.with_token("pr"), server.with_token("next"));
+    let (good, planted) = (Sample::of(&["good"]), Sample::of(&["planted"]));
+    trusted.save("base", &good).await;
+    for stranger in [pr, next] {
+        assert_eq!(stranger.lookup("base", &[]).await["scope"], "trusted");
+    }
+    // Over what is trusted, beside it, and in its place: each lands in its own scope.
+    let mut over = planted.begin("base");
+    over["replace"] = json!(true);
+    let upload = pr.begin(over).await;
+    pr.send(&upload, 1, planted.part()).await;
+    assert_eq!(pr.finish(&upload, planted.finish(&[1], WAIT)).await["state"], "published");
+    pr.save("base-2", &planted).await;
+    assert_eq!(pr.delete("entry?key=base&scope=trusted").await.0, StatusCode::FORBIDDEN);
+    for stranger in [trusted, next] {
+        assert_eq!(stranger.lookup("base", &["base"]).await["content"], good.summary.content.to_hex());
+        assert_eq!(stranger.lookup("base-2", &[]).await["result"], "miss");
+        assert_eq!(stranger.lookup("base-", &["base-"]).await["result"], "miss");
+        assert_eq!(stranger.get("entry?key=base-2&scope=pr/7").await.0, StatusCode::NOT_FOUND);
+        let (_, listed) = stranger.get("entries?prefix=base").await;
+        assert_eq!(listed["entries"].as_array().unwrap().len(), 1, "{listed}");
+    }
+    assert_eq!(pr.lookup("base", &[]).await["scope"], "pr/7");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upload_of_somebody_else_does_not_exist() {
     let server = World::with_tokens().start();
     let sample = Sample::of(&["one"]);
     let upload = server.with_token("trusted").upload("k", &sample).await;
-    for stranger in ["other", "pr", "reader", "admin"] {
+    for stranger in ["other", "pr", "next", "reader", "admin"] {
         let stranger = server.with_token(stranger);
         let path = format!("uploads/{upload}");
         let ask = json!({ "number": 1, "length": 100 });

@@ -44,7 +44,7 @@ impl World {
     }
 
     /// A world where tokens are needed: `trusted` and `other` write the trusted scope, `pr` writes `pr/7` and reads both,
-    /// `apart` writes `pr/7` and reads `trusted`, `reader` only reads, `admin` sees and removes everything.
+    /// `next` does that with `pr/8`, `apart` writes `pr/7` and reads `trusted`, `reader` only reads, `admin` sees and removes everything.
     pub(super) fn with_tokens() -> Self {
         let grant = |token: &str, read: &[&str], write: Option<&str>, admin| Grant {
             principal: token.into(),
@@ -58,6 +58,7 @@ impl World {
             grant("trusted", &["trusted"], Some("trusted"), false),
             grant("other", &["trusted"], Some("trusted"), false),
             grant("pr", &["pr/7", "trusted"], Some("pr/7"), false),
+            grant("next", &["pr/8", "trusted"], Some("pr/8"), false),
             grant("apart", &["trusted"], Some("pr/7"), false),
             grant("reader", &["trusted"], None, false),
             grant("admin", &["trusted"], Some("trusted"), true),

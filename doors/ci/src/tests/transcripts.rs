@@ -35,6 +35,8 @@ async fn a_save_and_a_restore() {
     let located = ask(Method::POST, "locate", chunk.as_bytes().to_vec()).await;
     ask(Method::GET, located["runs"][0]["url"].as_str().unwrap(), vec![]).await;
     ask(Method::GET, "entries?prefix=linux", vec![]).await;
+    ask(Method::GET, "entries?writer=nobody&older_than_ms=1000", vec![]).await;
+    ask(Method::GET, "usage", vec![]).await;
     ask(Method::POST, "explain", bytes(json!({ "key": "linux-2" }))).await;
     ask(Method::DELETE, "entry?key=linux-1", vec![]).await;
     insta::assert_snapshot!(transcript.as_str());
@@ -42,8 +44,11 @@ async fn a_save_and_a_restore() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals() {
-    let server = World::with_tokens().start();
+    let mut world = World::with_tokens();
+    world.settings.open_uploads = 1;
+    let server = world.start();
     let mut transcript = Transcript::new();
+    server.with_token("other").begin(Sample::of(&["one"]).begin("k")).await;
     let anyone = server.as_anyone();
     let trusted = server.with_token("trusted");
     let reader = server.with_token("reader");
@@ -51,6 +56,7 @@ async fn refusals() {
         anyone.request(Method::POST, "lookup", r#"{"key":"k"}"#),
         reader.request(Method::POST, "uploads", r#"{"key":"k","bytes":1,"files":1}"#),
         trusted.request(Method::POST, "uploads", r#"{"key":"k","bytes":99999999999999,"files":1}"#),
+        server.with_token("other").request(Method::POST, "uploads", r#"{"key":"k2","bytes":1,"files":1}"#),
         trusted.request(Method::POST, "lookup", r#"{"key":5}"#),
         trusted.request(Method::GET, "uploads/00000000000000000000000000000000", ""),
         trusted.request(Method::GET, "entry?key=k", ""),

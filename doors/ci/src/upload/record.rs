@@ -151,11 +151,22 @@ impl Upload {
         }
         let changed = self.parts.insert(number, length) != Some(length);
         let sum: u64 = self.parts.values().sum();
+        if let Some(most) = settings.max_upload_bytes
+            && sum > most.0
+        {
+            let message = format!("the parts have {sum} bytes together; an upload may have {most} here");
+            return Err(Failure::too_large(message).with_hint("save less, or raise max_upload_bytes in [door.ci]"));
+        }
         if sum > parts_max_bytes {
             let message = format!("the parts have {sum} bytes together; {} bytes of files were announced", self.bytes);
             return Err(Failure::too_large(message).with_hint("begin a new upload with the right number of bytes"));
         }
         Ok(changed)
+    }
+
+    /// The bytes of all parts that were let in.
+    pub(super) fn parts_bytes(&self) -> u64 {
+        self.parts.values().sum()
     }
 
     fn new_entry(&self) -> NewEntry {

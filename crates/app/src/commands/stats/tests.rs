@@ -18,3 +18,14 @@ fn an_object_reads_as_a_table() {
          version             1\n"
     );
 }
+
+#[test]
+fn a_namespace_reads_as_its_numbers_and_what_it_has_not_is_left_out() {
+    let held = json!({"name": "acme", "logical_bytes": 4096, "stored_bytes": 2048, "quota": 8192, "owner_quota": null});
+    assert_eq!(
+        table(&json!({ "namespaces": [held] })),
+        "namespaces acme logical bytes  4.0 KiB\n\
+         namespaces acme quota          8.0 KiB\n\
+         namespaces acme stored bytes   2.0 KiB\n"
+    );
+}
