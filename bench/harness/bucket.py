@@ -23,7 +23,7 @@ Download = Callable[[ObjectStore, Path], list[Cost]]
 
 def saves(bench: Bench, peer: str, upload: Upload) -> tuple[Side, Side, list[str]]:
     """Each run has a store, a bucket and a server of its own that have seen nothing."""
-    bench.need_room(1.2 + bench.rounds * 1.5)
+    bench.need_room(1.2 + bench.rounds * 1.3)
     with bench.folder() as home:
         size = grow(bench.sample.base, home / "grown", bench.tree_bytes)
 
@@ -46,7 +46,7 @@ def saves(bench: Bench, peer: str, upload: Upload) -> tuple[Side, Side, list[str
 
 def restores(bench: Bench, peer: str, upload: Upload, download: Download) -> tuple[Side, Side, list[str]]:
     """To empty folders, on a machine that has never seen the tree, from a store and a server that have just stored it."""
-    bench.need_room(1.2 + 1.5 + bench.rounds * 2.2)
+    bench.need_room(2.4 + bench.rounds * 2.05)
     with bench.folder() as home, ExitStack() as servers:
         size = grow(bench.sample.base, home / "grown", bench.tree_bytes)
         notes = [about(bench, size)]

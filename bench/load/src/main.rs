@@ -100,7 +100,7 @@ fn strings(args: &mut pico_args::Arguments) -> Result<Vec<String>, Box<dyn std::
 
 /// Triples of method and path, body, and what the answer must contain.
 fn steps(rest: &[String]) -> Result<Vec<paced::Step>, Box<dyn std::error::Error>> {
-    if rest.is_empty() || rest.len() % 3 != 0 {
+    if rest.is_empty() || !rest.len().is_multiple_of(3) {
         return Err(USAGE.into());
     }
     let steps = rest.chunks(3).map(|triple| {
