@@ -44,6 +44,7 @@ mod stub;
 mod sweep;
 mod thread;
 mod transfer;
+mod whole;
 
 pub use blobs::BlobReader;
 pub use bucket::{Bucket, BucketOptions, Object, ObjectName, ObjectPage};
