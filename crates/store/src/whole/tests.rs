@@ -28,7 +28,8 @@ fn every_loss_begins_another_epoch() {
     let heat = Heat::new(Duration::from_secs(400));
     let now = Timestamp::from_millis(1_000_000);
     heat.add(1);
-    let losses: [(&str, fn(&Heat)); 5] = [
+    type Loss = (&'static str, fn(&Heat));
+    let losses: [Loss; 5] = [
         ("a bad record", |heat| assert!(heat.condemn(1, 0))),
         ("chunks that the bucket lost", |heat| heat.condemn_all(1, [1, 2].into_iter())),
         ("an eviction", |heat| assert!(heat.freeze(1, Timestamp::from_millis(1_000_000)))),
