@@ -294,7 +294,9 @@ async fn presigned_urls_put_and_get_without_credentials(subject: Subject) {
         let elsewhere = Presigned { headers: vec![("range", "bytes=0-99".to_owned())], ..range.clone() };
         assert_eq!(transfer(Method::GET, &elsewhere, &[], Bytes::new()).await.status(), StatusCode::FORBIDDEN);
         let whole = Presigned { headers: vec![], ..range };
-        assert_eq!(transfer(Method::GET, &whole, &[], Bytes::new()).await.status(), StatusCode::FORBIDDEN);
+        // MinIO calls a request that lacks a signed header a bad one.
+        let status = transfer(Method::GET, &whole, &[], Bytes::new()).await.status();
+        assert!([StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(&status), "{status}");
     }
     assert!(bucket.presign_range("direct/one", 5, 0, HOUR).await.is_err());
 }
