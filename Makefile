@@ -4,12 +4,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 LISTEN ?= 127.0.0.1:7979
 
-.PHONY: help run test test-long check clients tools
+.PHONY: help run test test-long test-deep check clients tools
 
 help:
 	@echo "make run        build and start a server on $(LISTEN) (LISTEN=host:port for another)"
 	@echo "make test       everything CI runs, real clients included"
 	@echo "make test-long  the long forms of crash, property and load tests"
+	@echo "make test-deep  the bucket's tests against real object stores, which are built first"
 	@echo "make check      cargo xtask check: everything but the tests"
 
 # A compiler, a linker and git; installed with apt-get where that is possible.
@@ -29,6 +30,11 @@ test: clients
 
 test-long: clients
 	LARDER_REQUIRE_CLIENTS="$$(cat target/clients/present)" $(CARGO) test --locked --release --workspace -- --ignored
+
+# A deep run without its stores would prove nothing, so all of them are required.
+test-deep: tools
+	@ci/install-deep
+	LARDER_REQUIRE_CLIENTS=versitygw,minio,s3s-fs $(CARGO) test --locked --package larder-remote s3::tests::real
 
 check: tools
 	$(CARGO) xtask check

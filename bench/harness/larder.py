@@ -13,6 +13,7 @@ from harness.process import Cost, Failed, Server, free_port, timed
 
 KV = "/http/kv/bench/"
 CCACHE = "/http/ccache/bench/"
+CI = "/ci/v1/bench/"
 
 
 class LarderServer(Server):
@@ -45,6 +46,33 @@ class LarderServer(Server):
             return 0, b""
         finally:
             connection.close()
+
+    def post(self, path: str, body: bytes, kind: str) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("POST", path, body, {"Content-Type": kind})
+            answer = connection.getresponse()
+            said = answer.read()
+            if answer.status != 200:
+                raise Failed(f"POST {path}: {answer.status} {said[:300]!r}")
+            return json.loads(said)
+        finally:
+            connection.close()
+
+    def restore_steps(self, key: str, folder: Path) -> list[tuple[str, Path | None, str]]:
+        """What a restore asks before any byte of the tree flows: look the entry up, and have URLs signed for its manifest."""
+        folder.mkdir(exist_ok=True)
+        lookup, locate = folder / "lookup.json", folder / "locate.bin"
+        lookup.write_text(json.dumps({"key": key}))
+        found = self.post(CI + "lookup", lookup.read_bytes(), "application/json")
+        locate.write_bytes(b"".join(bytes.fromhex(chunk["hash"]) for chunk in found["manifest"]["chunks"]))
+        return [(f"POST:{CI}lookup", lookup, '"result":"hit"'), (f"POST:{CI}locate", locate, '"absent":[]')]
+
+    def signed_urls(self, key: str, folder: Path) -> list[str]:
+        """Those of the entry's manifest: whole ones where they are the bucket's, relative where this server gives the bytes itself."""
+        _, (_, locate, _) = self.restore_steps(key, folder)
+        assert locate
+        return [run["url"] for run in self.post(CI + "locate", locate.read_bytes(), "application/octet-stream")["runs"]]
 
     def status(self) -> dict[str, Any]:
         code, body = self.get("/status")

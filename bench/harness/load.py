@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,25 @@ class Load:
     def send(self, addr: str, path: str, file: Path) -> Cost:
         return timed([str(self.binary), "send", "--addr", addr, "--path", path, str(file)])
 
+    def parts(self, addr: str, size: int, connections: int, file: Path, targets: Path) -> Cost:
+        """To URLs that were signed before, one a line; the output is the parts' tags."""
+        options = ["--size", str(size), "--connections", str(connections)]
+        return timed([str(self.binary), "parts", "--addr", addr, *options, str(file), str(targets)])
+
+    def paced(self, addr: str, rate: float, seconds: float, connections: int, steps: list[tuple[str, Path | None, str]]) -> Rates:
+        """Operations of these steps at a fixed rate: method and path, the file with the body, and what the answer must contain."""
+        words = [word for what, body, expected in steps for word in (what, str(body or "-"), expected)]
+        options = ["--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections)]
+        cost = timed([str(self.binary), "paced", "--addr", addr, *options, *words])
+        rates = Rates(**json.loads(cost.output))
+        if rates.errors:
+            raise Failed(f"load paced {[what for what, _, _ in steps]}: {rates.errors} wrong answers of {rates.requests}")
+        return rates
+
+    def fetch_to(self, addr: str, path: str, file: Path) -> Cost:
+        """One stream to a file."""
+        return timed(["bash", "-ec", f"{self.fetch_command(addr, path)} > {shlex.quote(str(file))}"])
+
     def fetch_command(self, addr: str, path: str) -> str:
         """For use at the head of a shell pipeline."""
-        return f"'{self.binary}' fetch --addr {addr} --path {path}"
+        return f"'{self.binary}' fetch --addr {addr} --path {shlex.quote(path)}"

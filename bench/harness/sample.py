@@ -10,6 +10,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.process import settle
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -29,6 +31,16 @@ class Sample:
 def copy(source: Path, target: Path) -> None:
     """With times, modes and hard links."""
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+def fresh(home: Path, name: str) -> Path:
+    """An empty folder to restore to, with nothing left to be written back. It stays until the subject is over, as does what is
+    restored into it: where ext4 has no journal, a file that is made finds the inodes of files deleted within the last minute
+    in its way, and whoever restores next, be it the other side, would pay seconds for it."""
+    path = home / name
+    path.mkdir()
+    settle(path)
+    return path
 
 
 def size_of(tree: Path) -> int:

@@ -15,6 +15,8 @@ from harness.limits import Limits
 from harness.load import Load
 from harness.nginx import Nginx
 from harness.pairs import Side
+from harness.process import Failed
+from harness.s3 import ObjectStore
 from harness.sample import Sample
 
 
@@ -29,6 +31,12 @@ class Bench:
     chunks: int
     evict_gib: float
     load: Load
+    tree_gib: float
+    """Of the tree that the bucket's subjects save."""
+    store: str
+    """Which object store they run."""
+    bucket: bool
+    """Whether Larder keeps its data there; otherwise on the disk, while the peers use the store all the same."""
     limits: Limits = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +70,32 @@ class Bench:
             yield server
         finally:
             server.stop()
+
+    @contextmanager
+    def object_store(self, home: Path) -> Iterator[ObjectStore]:
+        store = ObjectStore(self.store, home)
+        try:
+            yield store
+        finally:
+            store.stop()
+
+    @contextmanager
+    def server_over(self, store: ObjectStore, data: Path, relay: str | None = None) -> Iterator[LarderServer]:
+        """Larder with its data in the store's bucket, which it reaches by the relay if there is one."""
+        env = store.larder_env(relay) if self.bucket else {}
+        with self.server(data, **env) as server:
+            yield server
+
+    @property
+    def tree_bytes(self) -> int:
+        return int(self.tree_gib * (1 << 30))
+
+    def need_room(self, factor: float) -> None:
+        """Fails at once where `factor` times the tree's bytes do not fit: nothing is deleted before the subject is over."""
+        free = shutil.disk_usage(self.work).free
+        if free < factor * self.tree_bytes:
+            wanted = factor * self.tree_bytes / 1e9
+            raise Failed(f"{wanted:.1f} GB are needed at {self.work}, {free / 1e9:.1f} are free: --rounds or --tree-gib with less, or --work")
 
     def client(self, addr: str, home: Path) -> LarderClient:
         return LarderClient(self.binary, addr, home)

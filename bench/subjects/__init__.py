@@ -1,6 +1,12 @@
 """One file a subject; `ALL` is the table of the README in its order."""
 
 from subjects import (
+    actions_restore,
+    actions_save,
+    bucket_again,
+    bucket_lookup,
+    bucket_restore,
+    bucket_save,
     ccache_put,
     evict,
     get_small,
@@ -24,4 +30,10 @@ ALL = [
     ccache_put.SUBJECT,
     open_store.SUBJECT,
     evict.SUBJECT,
+    bucket_save.SUBJECT,
+    bucket_restore.SUBJECT,
+    bucket_again.SUBJECT,
+    actions_save.SUBJECT,
+    actions_restore.SUBJECT,
+    bucket_lookup.SUBJECT,
 ]

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 from harness import archive
 from harness.pairs import Run, alternate
-from harness.process import Failed, settle
-from harness.sample import copy, differences
+from harness.process import Failed
+from harness.sample import copy, differences, fresh
 from harness.subject import Bench, Promise, Result, Subject, faster
 
 
@@ -22,21 +22,19 @@ def run(bench: Bench) -> Result:
 
         def ours(number: int) -> Run:
             assert larder
-            with bench.folder() as here:
-                settle(here)
-                before = larder.cpu()
-                restored = bench.client(larder.addr, here / "memory").restore("tree", here)
-                cpu = restored.cost.cpu + larder.cpu() - before
-                if number == 0 and (wrong := differences(home / "target", here / "target")):
-                    raise Failed(f"restored wrongly: {wrong[:5]}")
-                return Run(restored.cost.seconds, cpu, restored.cost.peak_kib, larder.peak_kib())
+            here = fresh(home, f"larder-{number}")
+            before = larder.cpu()
+            restored = bench.client(larder.addr, here / "memory").restore("tree", here)
+            cpu = restored.cost.cpu + larder.cpu() - before
+            if number == 0 and (wrong := differences(home / "target", here / "target")):
+                raise Failed(f"restored wrongly: {wrong[:5]}")
+            return Run(restored.cost.seconds, cpu, restored.cost.peak_kib, larder.peak_kib())
 
         def theirs(number: int) -> Run:
-            with bench.folder() as here:
-                settle(here)
-                before = nginx.cpu()
-                cost = archive.unpack_from(bench.load, nginx.addr, "/tree.tar.zst", here)
-                return Run(cost.seconds, cost.cpu + nginx.cpu() - before, cost.peak_kib, nginx.peak_kib())
+            here = fresh(home, f"peer-{number}")
+            before = nginx.cpu()
+            cost = archive.unpack_from(bench.load, nginx.addr, "/tree.tar.zst", here)
+            return Run(cost.seconds, cost.cpu + nginx.cpu() - before, cost.peak_kib, nginx.peak_kib())
 
         sides = alternate(bench.rounds, ours if larder else None, theirs, "nginx, zstd -d, tar x")
     return Result(

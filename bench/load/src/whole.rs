@@ -12,7 +12,7 @@ pub fn send(addr: SocketAddr, path: &str, file: &Path) -> io::Result<()> {
     let mut file = File::open(file)?;
     let length = file.metadata()?.len();
     let mut stream = TcpStream::connect(addr)?;
-    write!(stream, "PUT {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")?;
+    write!(stream, "PUT {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")?;
     io::copy(&mut file, &mut stream)?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
@@ -24,7 +24,7 @@ pub fn send(addr: SocketAddr, path: &str, file: &Path) -> io::Result<()> {
 
 pub fn fetch(addr: SocketAddr, path: &str) -> io::Result<()> {
     let mut stream = TcpStream::connect(addr)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n")?;
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     let (start, length) = loop {

@@ -18,6 +18,7 @@ use crate::index::SharedIndex;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::transfer::Claims;
+use crate::whole::WholeEntries;
 
 /// Chunks in recipes kept decoded, about 40 bytes each.
 const RECIPE_CHUNKS_KEPT: usize = 200_000;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     /// When entries were last served, since the last checkpoint, by index key.
     pub(crate) served: Mutex<HashMap<Vec<u8>, Timestamp>>,
     pub(crate) recipes: Mutex<RecipeCache>,
+    pub(crate) whole: Mutex<WholeEntries>,
     /// Segments are being evicted: their rows are collected before a checkpoint.
     pub(crate) evicting: AtomicBool,
     /// Held while a checkpoint is made.

@@ -47,7 +47,16 @@ impl Store {
         let core = self.core();
         let rows = Rows::new(core);
         let mut due = MarksDue::new();
-        match look(&rows, address, &mut due)? {
+        let epoch = core.heat.epoch(rows.now);
+        let Some(key) = rows.find_entry_key(address)? else { return Ok(None) };
+        let Some(row) = rows.touched_entry(&key, &mut due)? else { return Ok(None) };
+        let known = core.whole.lock().get(&key, row.revision, epoch);
+        if let Some(links) = known.filter(|_| due.is_empty()) {
+            let entry = rows.entry_with(&key, row, links);
+            self.note_service(key, &entry, access, rows.now);
+            return Ok(Some(entry));
+        }
+        match look_further(&rows, address, key, row, &mut due)? {
             Look::Nothing => Ok(None),
             Look::Incomplete(_) => {
                 let address = address.clone();
@@ -65,6 +74,9 @@ impl Store {
                 }
             }
             Look::Complete(Whole { key, entry, .. }) => {
+                if due.is_empty() {
+                    core.whole.lock().keep(&key, entry.revision, epoch, &entry.links);
+                }
                 core.make_marks(due, false);
                 self.note_service(key, &entry, access, rows.now);
                 Ok(Some(entry))

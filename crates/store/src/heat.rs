@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder_base::Timestamp;
@@ -29,6 +30,13 @@ pub(crate) enum Touch {
 
 /// Touches that were saved at a shutdown: a segment, the last moment of a slice, and the records touched in it (empty: all).
 pub(crate) type Saved = (u32, Timestamp, Vec<u64>);
+
+/// A time in which touching again what was touched in it changes nothing, as none of that was lost since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    slice: u64,
+    losses: u64,
+}
 
 #[derive(Debug, Default)]
 struct SegmentHeat {
@@ -78,12 +86,14 @@ impl SegmentHeat {
 pub(crate) struct Heat {
     slice_ms: u64,
     segments: RwLock<HashMap<u32, Arc<Mutex<SegmentHeat>>>>,
+    /// How often records were lost, or may have been.
+    losses: AtomicU64,
 }
 
 impl Heat {
     pub(crate) fn new(retention: Duration) -> Self {
         let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-        Self { slice_ms: retention.div_ceil(SLICES).max(1), segments: RwLock::default() }
+        Self { slice_ms: retention.div_ceil(SLICES).max(1), segments: RwLock::default(), losses: AtomicU64::new(0) }
     }
 
     fn slice(&self, time: Timestamp) -> u64 {
@@ -95,6 +105,16 @@ impl Heat {
     fn lives(&self, now: Timestamp) -> impl Fn(u64) -> bool + Copy + use<> {
         let now = self.slice(now);
         move |slice| slice.abs_diff(now) <= SLICES
+    }
+
+    /// The present epoch. Whoever is to rely on it asks before the first touch.
+    pub(crate) fn epoch(&self, now: Timestamp) -> Epoch {
+        Epoch { slice: self.slice(now), losses: self.losses.load(Ordering::SeqCst) }
+    }
+
+    /// To be called once the records are lost: whoever sees the new number finds them lost.
+    fn lose(&self) {
+        self.losses.fetch_add(1, Ordering::SeqCst);
     }
 
     fn segment(&self, id: u32) -> Option<Arc<Mutex<SegmentHeat>>> {
@@ -114,6 +134,7 @@ impl Heat {
     /// A segment is no more.
     pub(crate) fn remove(&self, id: u32) {
         self.segments.write().remove(&id);
+        self.lose();
     }
 
     pub(crate) fn exists(&self, id: u32) -> bool {
@@ -147,7 +168,9 @@ impl Heat {
 
     /// A record is bad: it is gone from now on, before the index forgets it. Says whether that is news.
     pub(crate) fn condemn(&self, id: u32, ordinal: u32) -> bool {
-        self.segment(id).is_some_and(|segment| segment.lock().bad.insert(ordinal))
+        let is_news = self.segment(id).is_some_and(|segment| segment.lock().bad.insert(ordinal));
+        self.lose();
+        is_news
     }
 
     /// Records are gone from now on, before the index forgets them.
@@ -155,6 +178,7 @@ impl Heat {
         if let Some(segment) = self.segment(id) {
             segment.lock().bad.extend(ordinals);
         }
+        self.lose();
     }
 
     /// When something in a segment was last used, as a number that grows; 0 when that is not known.
@@ -216,6 +240,8 @@ impl Heat {
             return false;
         }
         segment.frozen = true;
+        drop(segment);
+        self.lose();
         true
     }
 
@@ -223,6 +249,7 @@ impl Heat {
     pub(crate) fn freeze_lost(&self, id: u32) -> bool {
         self.segment(id).is_some_and(|segment| {
             segment.lock().frozen = true;
+            self.lose();
             true
         })
     }

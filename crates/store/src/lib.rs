@@ -45,6 +45,7 @@ mod stub;
 mod sweep;
 mod thread;
 mod transfer;
+mod whole;
 
 pub use account::{Account, AccountLimits, Stamp, Sum, UnusedScope};
 pub use blobs::BlobReader;

@@ -307,9 +307,15 @@ impl<'a> Rows<'a> {
 
     /// The entry that a row is of.
     pub(crate) fn entry(&self, key: &[u8], row: EntryRow) -> Result<Entry> {
+        let links = self.links(key, &row)?;
+        Ok(self.entry_with(key, row, links))
+    }
+
+    /// As [`Rows::entry`], of an entry whose links are known.
+    pub(crate) fn entry_with(&self, key: &[u8], row: EntryRow, links: Arc<[ContentHash]>) -> Entry {
         let served = self.core.served.lock().get(key).copied();
-        Ok(Entry {
-            links: self.links(key, &row)?,
+        Entry {
+            links,
             blob: row.blob,
             inline: row.inline,
             attributes: row.attributes,
@@ -317,7 +323,7 @@ impl<'a> Rows<'a> {
             created: row.created,
             last_served: served.map_or(row.last_served, |served| served.max(row.last_served)),
             revision: row.revision,
-        })
+        }
     }
 
     /// An entry replaces what was at its address.

@@ -110,6 +110,7 @@ impl Store {
             active: RwLock::default(),
             served: Mutex::default(),
             recipes: Mutex::default(),
+            whole: Mutex::default(),
             evicting: AtomicBool::new(false),
             checkpoint: Mutex::default(),
             parts: Claims::default(),

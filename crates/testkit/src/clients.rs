@@ -7,6 +7,7 @@
 pub mod bazel;
 pub mod ccache;
 pub mod moto;
+pub mod object_store;
 mod run;
 
 use std::env;

@@ -3,6 +3,7 @@
 mod fake;
 mod faults;
 mod moto;
+mod real;
 mod suite;
 
 use std::sync::Arc;

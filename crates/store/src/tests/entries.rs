@@ -8,6 +8,7 @@ use larder_base::{
 
 use super::support::*;
 use crate::Store;
+use crate::rows::Rows;
 
 fn stored(outcome: PutOutcome) -> larder_base::Entry {
     match outcome {
@@ -93,6 +94,21 @@ fn an_entry_whose_value_or_links_are_not_here_is_not_stored() {
     assert_eq!(outcome, PutOutcome::Incomplete(vec![elsewhere.hash]));
     assert_eq!(store.get_entry(&at, Access::Check).unwrap(), None);
     assert_eq!(store.missing(&ns("a"), &[ContentHash::of(b"v")]).unwrap().len(), 1);
+}
+
+#[test]
+fn an_entry_that_was_found_whole_is_a_miss_once_a_link_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let link = put(&store, "a", &noise(1, 5000)).unwrap().hash;
+    let at = address("a", "trusted", "test", "key");
+    stored(store.put_entry(&at, linked("value", &[link]), PutIf::Absent).unwrap());
+    for _ in 0..3 {
+        assert!(store.get_entry(&at, Access::Serve).unwrap().is_some());
+    }
+    let place = Rows::new(store.core()).blob(&link).unwrap().unwrap().place;
+    assert!(store.core().heat.condemn(place.segment, place.ordinal));
+    assert_eq!(store.get_entry(&at, Access::Serve).unwrap(), None);
 }
 
 #[test]

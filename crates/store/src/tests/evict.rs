@@ -228,6 +228,39 @@ fn what_is_in_use_is_written_again_with_all_who_have_it() {
 }
 
 #[test]
+fn an_entry_that_is_looked_up_again_and_again_promises_its_links_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let store = Store::open(tight(dir.path(), 64 << 20), clock.clone()).unwrap();
+    let at = address("a", "trusted", "test", "key");
+    let contents: Vec<_> = (0..3).map(|n| noise(n, 40_000)).collect();
+    let links: Vec<_> = contents.iter().map(|content| put(&store, "a", content).unwrap().hash).collect();
+    store.put_entry(&at, linked("v", &links), PutIf::Absent).unwrap();
+    let neighbour = address("a", "trusted", "test", "neighbour");
+    store.put_entry(&neighbour, value("w"), PutIf::Absent).unwrap();
+    for n in 10..60 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    clock.advance(LONG);
+    // The second of these finds all marks made, and the third what the second found.
+    for _ in 0..3 {
+        assert_eq!(store.get_entry(&at, Access::Serve).unwrap().unwrap().links[..], links);
+    }
+    clock.advance(RETENTION / 2);
+    // This makes the mark of the segment in which both lie: none is due for the entry itself.
+    assert!(store.get_entry(&neighbour, Access::Serve).unwrap().is_some());
+    assert!(store.get_entry(&at, Access::Serve).unwrap().is_some());
+    // What was promised first is over by now, what was promised last is not.
+    clock.advance(RETENTION - Duration::from_secs(1));
+    store.set_quota(1 << 20);
+    assert!(evict_all(&store).blobs > 10);
+    for (link, content) in links.iter().zip(&contents) {
+        assert_eq!(get(&store, "a", link).as_deref(), Some(&content[..]));
+    }
+    assert!(store.get_entry(&at, Access::Check).unwrap().is_some());
+}
+
+#[test]
 fn an_evicted_value_does_not_come_back_when_the_index_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();
     let clock = HandClock::new();

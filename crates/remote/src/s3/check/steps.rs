@@ -71,7 +71,8 @@ impl Checking<'_> {
             _ => Err(wrong("parts that were sent are not listed")),
         });
         self.note(REST[1], LIST_PARTS, parts);
-        let uploads = bucket.list_uploads(&self.folder, None).await.and_then(|page| {
+        // By its whole name, as MinIO finds none by the beginning of one.
+        let uploads = bucket.list_uploads(&key, None).await.and_then(|page| {
             let found = page.uploads.iter().any(|open| open.id == upload.id);
             found.then_some(()).ok_or_else(|| wrong("an upload that was begun is not listed"))
         });

@@ -21,7 +21,7 @@ fn moto_keeps_the_conformance_suite() {
             // Its own clock is the system's, and it does not compare; signatures need some moment.
             let clock: Arc<dyn Clock> = Arc::new(FakeClock::default());
             let bucket = bucket_with(&config(&name, &url), CredentialSource::Static(keys()), &clock, quick());
-            suite::Subject { bucket, lengths_are_signed: false, keep: Box::new(()) }
+            suite::Subject { bucket, lengths_are_signed: false, uploads_by_prefix: true, keep: Box::new(()) }
         })
     });
 }

@@ -17,6 +17,8 @@ pub(super) struct Subject {
     pub(super) bucket: Bucket,
     /// Whether the store refuses another length than was signed: one that checks no signatures cannot.
     pub(super) lengths_are_signed: bool,
+    /// Whether the store lists uploads by the beginning of their name, and not by the whole name alone.
+    pub(super) uploads_by_prefix: bool,
     pub(super) keep: Box<dyn Any + Send>,
 }
 
@@ -225,20 +227,32 @@ async fn open_uploads_are_found_and_closed_ones_are_not(subject: Subject) {
     let gone = open.pop_first().unwrap();
     bucket.abort_multipart(&gone.0, &gone.1).await.unwrap();
     open.retain(|(key, _)| key.starts_with("u/"));
+    let keys: BTreeSet<_> = open.iter().map(|(key, _)| key.clone()).collect();
+    let mut found = BTreeSet::new();
+    for key in &keys {
+        found.append(&mut listed_uploads(bucket, key).await);
+    }
+    assert_eq!(found, open, "by whole names, of which none begins another");
+    assert_eq!(listed_uploads(bucket, &gone.0).await, BTreeSet::new());
+    if subject.uploads_by_prefix {
+        assert_eq!(listed_uploads(bucket, "u/").await, open);
+    }
+}
+
+async fn listed_uploads(bucket: &Bucket, prefix: &str) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     let mut after = None;
     loop {
-        let page = bucket.list_uploads("u/", after.as_ref()).await.unwrap();
+        let page = bucket.list_uploads(prefix, after.as_ref()).await.unwrap();
         for upload in page.uploads {
             assert!(upload.begun.as_millis() > 1_200_000_000_000);
             assert!(found.insert((upload.key, upload.id)), "an upload is listed twice");
         }
         after = page.next;
         if after.is_none() {
-            break;
+            return found;
         }
     }
-    assert_eq!(found, open);
 }
 
 async fn a_wrong_tag_is_refused_and_leaves_no_object(subject: Subject) {
@@ -280,7 +294,9 @@ async fn presigned_urls_put_and_get_without_credentials(subject: Subject) {
         let elsewhere = Presigned { headers: vec![("range", "bytes=0-99".to_owned())], ..range.clone() };
         assert_eq!(transfer(Method::GET, &elsewhere, &[], Bytes::new()).await.status(), StatusCode::FORBIDDEN);
         let whole = Presigned { headers: vec![], ..range };
-        assert_eq!(transfer(Method::GET, &whole, &[], Bytes::new()).await.status(), StatusCode::FORBIDDEN);
+        // MinIO calls a request that lacks a signed header a bad one.
+        let status = transfer(Method::GET, &whole, &[], Bytes::new()).await.status();
+        assert!([StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(&status), "{status}");
     }
     assert!(bucket.presign_range("direct/one", 5, 0, HOUR).await.is_err());
 }

@@ -28,7 +28,8 @@ pub struct UploadMarker {
 
 impl Bucket {
     /// Uploads of objects whose names begin with `prefix`, at most a thousand, from `after` (a page's `next`): what a sweep
-    /// compares with what it knows of.
+    /// compares with what it knows of. MinIO takes `prefix` for the whole name of an object, or says nothing: a sweep that is to
+    /// work there asks by the names that it wrote down.
     ///
     /// # Errors
     /// What the store refuses.
