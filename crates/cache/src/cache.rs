@@ -1,5 +1,7 @@
 //! The handle that doors hold.
 
+mod exact;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use crate::counters::{Counters, Outcome};
 use crate::jobs::Jobs;
 use crate::rights::{Caller, Credential, Rights};
 use crate::signer::Signer;
+
+pub use exact::is_own;
 
 /// Where things are kept: one tier for each of the three traits, composed by the application.
 #[derive(Clone)]
@@ -262,13 +266,7 @@ impl DoorCache {
             Ok(scope) => self.cache.tiers.entries.put(&self.address(caller, scope, key), entry, condition).await,
             Err(denied) => Err(denied),
         };
-        let counted = match &outcome {
-            Ok(PutOutcome::Stored(_)) => Outcome::Stored,
-            Ok(PutOutcome::Kept(_)) => Outcome::Kept,
-            Ok(PutOutcome::Incomplete(_)) => Outcome::Incomplete,
-            Err(error) => Outcome::Error(error.kind()),
-        };
-        self.cache.counters.write(&self.door, caller.namespace(), counted);
+        self.cache.counters.write(&self.door, caller.namespace(), Outcome::of_put(&outcome));
         outcome
     }
 

@@ -9,8 +9,8 @@ mod jobs;
 mod rights;
 mod signer;
 
-pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers};
+pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers, is_own};
 pub use counters::{Counters, Outcome};
 pub use jobs::{Job, JobHandle, JobReport, JobState, Jobs, Next};
-pub use rights::{Caller, Credential, Grant, NamespacePattern, Rights, TokenHash};
+pub use rights::{Caller, Credential, Grant, Limits, NamespacePattern, Rights, TokenHash};
 pub use signer::Signer;

@@ -99,8 +99,22 @@ pub struct Grant {
 pub enum Rights {
     /// Everyone is trusted: only for a server that listens on loopback alone.
     Open,
+    /// Everyone has these rights, without a token: for a node that listens on loopback or a socket alone and adds a token
+    /// of its own.
+    Limited(Limits),
     /// Only who presents one of these tokens.
     Tokens(Vec<Grant>),
+}
+
+/// What everyone on a machine may do through its node.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Where.
+    pub namespaces: NamespacePattern,
+    /// The scopes that are read, in the order they are looked through.
+    pub read: Vec<Scope>,
+    /// The one scope that is written, if any.
+    pub write: Option<Scope>,
 }
 
 /// Someone whose rights in one namespace are known. Every operation of a door is done as a caller.
@@ -111,6 +125,8 @@ pub struct Caller {
     read: Vec<Scope>,
     write: Option<Scope>,
     admin: bool,
+    /// Whether it is everyone's machine: then whoever asks may write any scope and name any writer.
+    open: bool,
 }
 
 impl Rights {
@@ -127,8 +143,10 @@ impl Rights {
                     read: vec![Scope::Trusted],
                     write: Some(Scope::Trusted),
                     admin: true,
+                    open: true,
                 });
             }
+            Self::Limited(limits) => return limits.caller(namespace),
             Self::Tokens(grants) => grants,
         };
         let denied = |message| Error::new(ErrorKind::Denied, "authorize", message);
@@ -174,6 +192,23 @@ impl Rights {
     }
 }
 
+impl Limits {
+    fn caller(&self, namespace: &Namespace) -> Result<Caller> {
+        if !self.namespaces.matches(namespace) {
+            return Err(Error::new(ErrorKind::Denied, "authorize", format!("this node is not for {namespace}"))
+                .with_hint("[upstream] namespace in the node's configuration says what it is for"));
+        }
+        Ok(Caller {
+            principal: "job".into(),
+            namespace: namespace.clone(),
+            read: self.read.clone(),
+            write: self.write.clone(),
+            admin: false,
+            open: false,
+        })
+    }
+}
+
 impl Grant {
     fn caller(&self, namespace: &Namespace) -> Caller {
         Caller {
@@ -182,6 +217,7 @@ impl Grant {
             read: self.read.clone(),
             write: self.write.clone(),
             admin: self.admin,
+            open: false,
         }
     }
 }
@@ -190,7 +226,7 @@ impl Caller {
     /// A caller for work that was authorised when it was begun and is carried on later, such as after a restart: it
     /// reads and writes the one scope it was allowed to write.
     pub fn resumed(principal: Arc<str>, namespace: Namespace, scope: Scope) -> Self {
-        Self { principal, namespace, read: vec![scope.clone()], write: Some(scope), admin: false }
+        Self { principal, namespace, read: vec![scope.clone()], write: Some(scope), admin: false, open: false }
     }
 
     /// The name that entries keep as their writer.
@@ -216,6 +252,16 @@ impl Caller {
         self.write
             .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::Denied, "authorize", format!("{} may only read here", self.principal)))
+    }
+
+    /// Whether the caller may write a scope.
+    pub fn may_write(&self, scope: &Scope) -> bool {
+        self.open || self.write.as_ref() == Some(scope)
+    }
+
+    /// Whether the caller may say that somebody else wrote what it writes.
+    pub fn speaks_for_others(&self) -> bool {
+        self.open
     }
 
     /// Whether the caller may know what is in a scope: it reads it, or writes it, or is an administrator.

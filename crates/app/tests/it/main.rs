@@ -15,3 +15,4 @@ mod rust_project;
 mod save_restore;
 mod server;
 mod surface;
+mod tier;
