@@ -1,5 +1,6 @@
 //! Puts the server together: the store, the cache over it, the doors on top, the jobs behind.
 
+mod node;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result};
-use larder_cache::{Cache, Jobs, Rights, Signer, Tiers};
+use larder_cache::{Cache, Jobs, Node, Rights, Signer, Tiers};
 use larder_door::Section;
 use larder_store::{BucketOptions, BucketStatus, Durability, Options, Store, StoreService};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tracing::info;
 
 use crate::bucket::{Objects, bucket};
 use crate::clock::SystemClock;
-use crate::config::{self, BucketSection, ByteSize, Config, CredentialSection};
+use crate::config::{self, BucketSection, ByteSize, Config};
 use crate::doors::DOORS;
 use crate::secret::secret_of;
 use crate::server::{About, Kept, only_local, pages};
@@ -39,7 +40,7 @@ pub struct Server {
 ///
 /// # Errors
 /// When the data directory cannot be used, or a section of the configuration cannot be read.
-pub fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<Server> {
+pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<Server> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let quota = match config.quota {
         Some(quota) => quota.0,
@@ -68,14 +69,20 @@ pub fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, Stri
     let tier = Arc::new(store.clone());
     let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
     let jobs = Jobs::new(clock.clone());
-    let rights = CredentialSection::rights(&config.credentials)?;
-    let is_open = matches!(rights, Rights::Open);
+    let rights = node::rights(config)?;
+    let is_open = !matches!(rights, Rights::Tokens(_));
+    let node = node::node(config, &tiers, &clock).await?;
+    let tiers = node.as_ref().map_or(tiers, Node::tiers);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
     let mut routes = open_doors(config, &cache)?;
     upkeep::start(&jobs, &store, config.bucket.orphan_age.0);
+    if let Some(node) = &node {
+        node.start(&jobs);
+    }
     routes = routes.merge(pages(About {
         cache,
         store: Arc::new(KeptStore { store: store.clone(), opened_in, orphan_age: config.bucket.orphan_age.0 }),
+        node,
         started: clock.now(),
         clock,
         doors: DOORS.iter().map(|door| door.name).collect(),

@@ -6,6 +6,7 @@ mod local;
 mod open_files;
 mod pages;
 mod patience;
+mod socket;
 
 pub use listener::{Listener, ServerLimits};
 pub use local::only_local;

@@ -6,11 +6,13 @@
 mod cache;
 mod counters;
 mod jobs;
+mod node;
 mod rights;
 mod signer;
 
 pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers, is_own};
 pub use counters::{Counters, Outcome};
 pub use jobs::{Job, JobHandle, JobReport, JobState, Jobs, Next};
+pub use node::{Node, NodeOptions, NodeStatus, Upstream};
 pub use rights::{Caller, Credential, Grant, Limits, NamespacePattern, Rights, TokenHash};
 pub use signer::Signer;

@@ -10,6 +10,7 @@ mod direct;
 mod http;
 mod integration;
 mod job;
+mod node;
 mod recipes;
 mod rust_project;
 mod save_restore;
