@@ -17,9 +17,34 @@ use crate::cache::is_own;
 const COPIES_MAX: usize = 64;
 /// How long copies wait while nothing comes.
 const COPIES_PATIENCE: Duration = Duration::from_secs(60);
-/// How the cursor of a listing of what is here begins, and of one of what is above.
+/// How cursors begin: within what is here, what is here and does not wait, what waits, and what is above.
 const HERE: &str = "here:";
+const REST: &str = "rest:";
+const WAITING: &str = "waiting:";
 const ABOVE: &str = "above:";
+
+/// How far a listing has come.
+enum Cursor<'a> {
+    Start,
+    Here(&'a str),
+    /// What waits was listed before.
+    Rest(&'a str),
+    /// Those that waited before this turn.
+    Waiting(u64),
+    Above(Option<&'a str>),
+}
+
+impl<'a> Cursor<'a> {
+    fn read(after: Option<&'a str>) -> Result<Self> {
+        let Some(after) = after else { return Ok(Self::Start) };
+        let waiting = after.strip_prefix(WAITING).and_then(|turn| turn.parse().ok()).map(Self::Waiting);
+        let here = after.strip_prefix(HERE).map(Self::Here);
+        let rest = after.strip_prefix(REST).map(Self::Rest);
+        let above = after.strip_prefix(ABOVE).map(|above| Self::Above(Some(above)));
+        let cursor = waiting.or(here).or(rest).or(above);
+        cursor.ok_or_else(|| Error::invalid("list entries", "the cursor is none of an earlier page"))
+    }
+}
 
 /// Copies of entries that wait for their blobs to be here.
 #[derive(Default)]
@@ -213,38 +238,58 @@ impl Node {
         Ok(was_here || was_above.unwrap_or(false))
     }
 
+    /// First what waits, which is newer than what is above, then what is above; what is here when that is away.
     async fn page(&self, prefix: &EntryPrefix, after: Option<&str>, limit: usize) -> Result<ListPage> {
         let inner = &self.inner;
         if is_own(&prefix.namespace) {
             return inner.local.entries.list(prefix, after, limit).await;
         }
-        let above = match after {
-            None => None,
-            Some(after) => match (after.strip_prefix(HERE), after.strip_prefix(ABOVE)) {
-                (Some(here), _) => return self.page_here(prefix, Some(here), limit).await,
-                (_, Some(above)) => Some(above),
-                _ => return Err(Error::invalid("list entries", "the cursor is none of an earlier page")),
-            },
-        };
         let mut entries = Vec::new();
-        if above.is_none() {
-            // What waits is newer than what is above.
-            for address in inner.spool.matching(prefix, limit.saturating_sub(1)) {
-                if let Some(entry) = inner.local.entries.get(&address, Access::Check).await? {
-                    entries.push(Listed { address, entry: Entry { inline: None, links: [].into(), ..entry } });
+        let above = match Cursor::read(after)? {
+            Cursor::Rest(rest) => return self.page_rest(prefix, Some(rest), limit, entries).await,
+            Cursor::Here(here) => return self.page_here(prefix, Some(here), limit).await,
+            Cursor::Start if !inner.circuit.is_closed() => return self.page_here(prefix, None, limit).await,
+            Cursor::Above(above) => above,
+            start @ (Cursor::Start | Cursor::Waiting(_)) => {
+                let behind = if let Cursor::Waiting(turn) = start { turn } else { u64::MAX };
+                let waiting = inner.spool.matching(prefix, behind, limit);
+                let next = waiting.last().map_or(behind, |(turn, _)| *turn);
+                let is_all = waiting.len() < limit;
+                for (_, address) in waiting {
+                    if let Some(entry) = inner.local.entries.get(&address, Access::Check).await? {
+                        entries.push(Listed { address, entry: Entry { inline: None, links: [].into(), ..entry } });
+                    }
                 }
+                if !is_all {
+                    return Ok(ListPage { entries, next: Some(format!("{WAITING}{next}")) });
+                }
+                None
             }
-        }
-        let asked = inner.above.entries.list(prefix, above, limit - entries.len().min(limit));
-        let Some(page) = inner.circuit.ask(ANSWER, asked).await else {
-            return match above {
-                None => self.page_here(prefix, None, limit).await,
-                Some(_) => Err(Error::new(ErrorKind::Unavailable, "list entries", "the upstream is away")),
+        };
+        let room = limit - entries.len();
+        let Some(page) = inner.circuit.ask(ANSWER, inner.above.entries.list(prefix, above, room)).await else {
+            return match (after, above) {
+                (None, _) => self.page_here(prefix, None, limit).await,
+                (_, None) => self.page_rest(prefix, None, room, entries).await,
+                _ => Err(Error::new(ErrorKind::Unavailable, "list entries", "the upstream is away")),
             };
         };
         let fresh = page.entries.into_iter().filter(|listed| !inner.spool.is_ours(&listed.address));
         entries.extend(fresh);
         Ok(ListPage { entries, next: page.next.map(|next| format!("{ABOVE}{next}")) })
+    }
+
+    /// Adds to what waits what is here besides.
+    async fn page_rest(
+        &self,
+        prefix: &EntryPrefix,
+        after: Option<&str>,
+        room: usize,
+        mut entries: Vec<Listed>,
+    ) -> Result<ListPage> {
+        let page = self.inner.local.entries.list(prefix, after, room).await?;
+        entries.extend(page.entries.into_iter().filter(|listed| !self.inner.spool.waits(&listed.address)));
+        Ok(ListPage { entries, next: page.next.map(|next| format!("{REST}{next}")) })
     }
 
     async fn page_here(&self, prefix: &EntryPrefix, after: Option<&str>, limit: usize) -> Result<ListPage> {

@@ -103,7 +103,7 @@ impl Node {
     ///
     /// # Errors
     /// Those that may be gone at the next try.
-    async fn push(&self, batch: Vec<Waiting>) -> Result<()> {
+    pub(super) async fn push(&self, batch: Vec<Waiting>) -> Result<()> {
         let inner = &self.inner;
         let Some(namespace) = batch.first().map(|first| first.address.namespace.clone()) else { return Ok(()) };
         let (mut puts, mut removals) = (Vec::new(), Vec::new());

@@ -297,8 +297,8 @@ impl Spool {
         state.waiting.values().filter(|waiting| waiting.address.namespace == *namespace).take(most).cloned().collect()
     }
 
-    /// The newest that wait to be put, of those that a listing is of.
-    pub(super) fn matching(&self, prefix: &EntryPrefix, most: usize) -> Vec<EntryAddress> {
+    /// The newest that wait to be put and came before a turn, of those that a listing is of, each with its turn.
+    pub(super) fn matching(&self, prefix: &EntryPrefix, before: u64, most: usize) -> Vec<(u64, EntryAddress)> {
         let matches = |address: &EntryAddress| {
             address.namespace == prefix.namespace
                 && prefix.scope.as_ref().is_none_or(|scope| *scope == address.scope)
@@ -306,8 +306,12 @@ impl Spool {
                 && address.key.as_str().starts_with(&prefix.prefix)
         };
         let state = self.state.lock();
-        let newest = state.waiting.values().rev().filter(|waiting| waiting.action != Action::Delete);
-        newest.map(|waiting| &waiting.address).filter(|address| matches(address)).take(most).cloned().collect()
+        let newest = state.waiting.range(..before).rev().map(|(turn, waiting)| (*turn, waiting));
+        newest
+            .filter(|(_, waiting)| waiting.action != Action::Delete && matches(&waiting.address))
+            .take(most)
+            .map(|(turn, waiting)| (turn, waiting.address.clone()))
+            .collect()
     }
 
     /// Every address that waits to be put.
