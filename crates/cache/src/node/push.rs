@@ -112,13 +112,15 @@ impl Node {
                 removals.push(waiting);
                 continue;
             }
+            // A write holds this from its line to its entry: one without the other is a crash's, and not under way.
+            let _lock = inner.spool.lock(&waiting.address).await;
             match inner.local.entries.get(&waiting.address, Access::Check).await? {
                 Some(entry) if waiting.before != Some(entry.revision) => puts.push((waiting, entry)),
                 // A crash came between its line and the entry.
-                Some(_) => inner.spool.settle(&waiting, Settled::Done).await?,
+                Some(_) => inner.spool.settle_locked(&waiting, Settled::Done).await?,
                 None => {
                     add(&inner.counts.lost, 1);
-                    inner.spool.settle(&waiting, Settled::Done).await?;
+                    inner.spool.settle_locked(&waiting, Settled::Done).await?;
                 }
             }
         }

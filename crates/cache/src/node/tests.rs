@@ -105,6 +105,25 @@ async fn a_line_whose_entry_was_never_written_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_between_its_line_and_its_entry_is_waited_for() {
+    let pair = Pair::new().await;
+    let inner = &pair.node.inner;
+    let key = address("key");
+    let lock = inner.spool.lock(&key).await;
+    inner.spool.add(&key, super::spool::Action::PutAbsent, None).await.unwrap();
+    let (pushed, ()) = tokio::join!(pair.push(), async {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        inner.local.entries.put(&key, value("v"), PutIf::Absent).await.unwrap();
+        drop(lock);
+    });
+    pushed.unwrap();
+    assert!(pair.above.get(&key, Access::Check).await.unwrap().is_some());
+    assert_eq!(pair.node.status().lost, 0);
+}
+
+#[tokio::test]
 async fn a_full_spool_keeps_what_is_put_here() {
     const SPOOL_MAX: usize = 4;
     let pair = Pair::with_spool(SPOOL_MAX).await;
