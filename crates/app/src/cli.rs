@@ -4,13 +4,12 @@ mod job;
 mod recipe;
 mod token;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{ByteSize, Span};
+use crate::config::{ByteSize, Listen, Span};
 
 pub use token::{NewToken, TokenCommand};
 
@@ -140,9 +139,9 @@ pub enum Command {
 /// Run the server.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to listen [default: 127.0.0.1:7979].
+    /// Where to listen: addresses, or sockets as unix:/PATH, with commas [default: 127.0.0.1:7979].
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
     /// The data directory [default: $XDG_DATA_HOME/larder; /var/lib/larder for the superuser].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Puts the server together: the store, the cache over it, the doors on top, the jobs behind.
 
 mod limits;
+mod node;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result};
-use larder_cache::{Cache, Jobs, Rights, Signer, Tiers};
+use larder_cache::{Cache, Jobs, Node, Rights, Signer, Tiers};
 use larder_door::Section;
 use larder_store::{BucketOptions, BucketStatus, Durability, Options, Store, StoreService};
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ pub struct Server {
 ///
 /// # Errors
 /// When the data directory cannot be used, or a section of the configuration cannot be read.
-pub fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<Server> {
+pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<Server> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let quota = match config.quota {
         Some(quota) => quota.0,
@@ -71,22 +72,32 @@ pub fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, Stri
     let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
     let jobs = Jobs::new(clock.clone());
     // Once rights were limited, they do not become everyone's because no token is left.
-    let is_open = config.credentials.is_empty() && !TokenFile::exists(data);
-    let rights = if is_open { Rights::Open } else { CredentialSection::rights(&config.credentials)? };
+    let is_everyones = config.credentials.is_empty() && !TokenFile::exists(data);
+    let rights = if is_everyones {
+        config.upstream.job_grant()?.map_or(Rights::Open, Rights::Limited)
+    } else {
+        CredentialSection::rights(&config.credentials)?
+    };
+    let node = node::node(config, &tiers, &clock).await?;
+    let tiers = node.as_ref().map_or(tiers, Node::tiers);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
     let tokens = TokenFile::open(data, cache.rights().configured(), cache.issued().clone())?;
     let mut routes = open_doors(config, &cache)?;
     upkeep::start(&jobs, &store, config.bucket.orphan_age.0);
     limits::start(config, &cache, &store, &clock)?;
+    if let Some(node) = &node {
+        node.start(&jobs);
+    }
     routes = routes.merge(pages(About {
         cache,
         store: Arc::new(KeptStore { store: store.clone(), opened_in, orphan_age: config.bucket.orphan_age.0 }),
         tokens: Arc::new(tokens),
+        node,
         started: clock.now(),
         clock,
         doors: DOORS.iter().map(|door| door.name).collect(),
     }));
-    if is_open {
+    if is_everyones {
         routes = only_local(routes);
     }
     Ok(Server { routes, jobs, store })

@@ -3,11 +3,12 @@
 mod bucket;
 mod credentials;
 mod layers;
+mod listen;
 mod settings;
 mod units;
+mod upstream;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ use serde::Deserialize;
 pub use bucket::BucketSection;
 pub use credentials::CredentialSection;
 pub use layers::{Layers, misspelt};
+pub use listen::{Listen, ListenAddress, SocketMode};
 pub use settings::{SETTINGS, Setting};
 pub use units::{ByteLimit, ByteSize, Span};
+pub use upstream::UpstreamSection;
 
 /// The whole configuration of `larder serve`. Every key has a default; [`SETTINGS`] documents each.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,6 +29,8 @@ pub use units::{ByteLimit, ByteSize, Span};
 pub struct Config {
     /// Where to listen.
     pub listen: Listen,
+    /// Who may connect to the sockets among them.
+    pub socket_mode: SocketMode,
     /// The data directory; the default depends on the user.
     pub data: Option<PathBuf>,
     /// How many bytes the data directory may take.
@@ -34,6 +39,8 @@ pub struct Config {
     pub store: StoreSection,
     /// The object store.
     pub bucket: BucketSection,
+    /// The Larder above.
+    pub upstream: UpstreamSection,
     /// What is logged.
     pub log: LogSection,
     /// How much namespaces may hold, and for how long.
@@ -44,17 +51,6 @@ pub struct Config {
     pub credentials: Vec<CredentialSection>,
     /// One table a door, handed to it untouched.
     pub door: toml::Table,
-}
-
-/// An address to listen on.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(transparent)]
-pub struct Listen(pub SocketAddr);
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self(SocketAddr::from(([127, 0, 0, 1], 7979)))
-    }
 }
 
 /// `[store]`
@@ -159,10 +155,13 @@ impl Config {
     /// # Errors
     /// [`larder_base::ErrorKind::Invalid`], with the way out.
     pub fn check(&self, has_tokens: bool) -> Result<()> {
-        if self.credentials.is_empty() && !has_tokens && !self.listen.0.ip().is_loopback() {
+        if self.credentials.is_empty()
+            && !has_tokens
+            && let Some(address) = self.listen.beyond_this_machine()
+        {
             return Err(Error::invalid(
                 "start server",
-                format!("{} can be reached from other machines, and no credentials are configured", self.listen.0),
+                format!("{address} can be reached from other machines, and no credentials are configured"),
             )
             .with_hint("add [[credentials]] to the configuration, or make one with `larder token create --data`, or listen on 127.0.0.1"));
         }

@@ -6,6 +6,7 @@ mod local;
 mod open_files;
 mod pages;
 mod patience;
+mod socket;
 mod tokens;
 
 pub use listener::{Listener, ServerLimits};

@@ -23,6 +23,6 @@ pub use name::{
     DoorName, InvalidName, KEY_MAX_CHARS, Key, NAMESPACE_MAX_BYTES, Namespace, SCOPE_NAME_MAX_BYTES, Scope,
 };
 pub use tier::{
-    Adopted, Blob, BlobStream, Blobs, BoxFuture, ByteRange, Entries, Located, PartName, SegmentRange, Segments,
-    TransferUrl, UploadId, collect, stream_of,
+    Adopted, Blob, BlobStream, Blobs, BoxFuture, Bulk, ByteRange, Entries, Located, PartName, RecordLength,
+    SegmentRange, Segments, TransferUrl, UploadId, collect, stream_of,
 };

@@ -169,6 +169,35 @@ pub trait Segments: Send + Sync {
     fn discard<'a>(&'a self, upload: &'a UploadId) -> BoxFuture<'a, Result<()>>;
 }
 
+/// Moves many chunks in one body, both ways, between this Larder and one above it. See `docs/design/004-node.md`.
+///
+/// It is not [`Segments`]: what is far away has no places to show, and asks for the namespace with every byte.
+pub trait Bulk: Send + Sync {
+    /// The records of these blobs that can be fetched, in the order in which they are best fetched; what the namespace does
+    /// not have, and blobs larger than one chunk, are left out. They can be fetched for the retention time.
+    fn records<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        hashes: &'a [ContentHash],
+    ) -> BoxFuture<'a, Result<Vec<RecordLength>>>;
+
+    /// A segment of the records of these blobs, in the order given. One that is gone is left out. What comes is unverified.
+    fn fetch<'a>(&'a self, namespace: &'a Namespace, hashes: &'a [ContentHash]) -> BoxFuture<'a, Result<BlobStream>>;
+
+    /// Sends a segment, whose chunks are durable and present in the namespace when this returns. A bad record is
+    /// [`ErrorKind::Invalid`], and then none is present.
+    fn send<'a>(&'a self, namespace: &'a Namespace, segment: Bytes) -> BoxFuture<'a, Result<Adopted>>;
+}
+
+/// How long the record of a blob is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordLength {
+    /// The blob.
+    pub digest: Digest,
+    /// The bytes of the record, header included.
+    pub length: u64,
+}
+
 /// Where the record of a blob lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Located {

@@ -1,5 +1,7 @@
 //! The handle that doors hold.
 
+mod exact;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use crate::quota::Quotas;
 use crate::rights::{Caller, Credential, Grant, NamespacePattern, Rights};
 use crate::signer::Signer;
 use crate::tokens::{IssuedToken, IssuedTokens};
+
+pub use exact::is_own;
 
 /// Where things are kept: one tier for each of the three traits, composed by the application.
 #[derive(Clone)]
@@ -306,16 +310,10 @@ impl DoorCache {
             Ok(scope) => self.cache.tiers.entries.put(&self.address(caller, scope, key), entry, condition).await,
             Err(denied) => Err(denied),
         };
-        let counted = match &outcome {
-            Ok(PutOutcome::Stored(_)) => {
-                self.cache.quotas.note_change(caller.namespace());
-                Outcome::Stored
-            }
-            Ok(PutOutcome::Kept(_)) => Outcome::Kept,
-            Ok(PutOutcome::Incomplete(_)) => Outcome::Incomplete,
-            Err(error) => Outcome::Error(error.kind()),
-        };
-        self.cache.counters.write(&self.door, caller.namespace(), counted);
+        if matches!(outcome, Ok(PutOutcome::Stored(_))) {
+            self.cache.quotas.note_change(caller.namespace());
+        }
+        self.cache.counters.write(&self.door, caller.namespace(), Outcome::of_put(&outcome));
         outcome
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_base::{DoorName, ErrorKind, Namespace};
+use larder_base::{DoorName, ErrorKind, Namespace, PutOutcome, Result as BaseResult};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -26,6 +26,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// How a put ended.
+    pub(crate) fn of_put(outcome: &BaseResult<PutOutcome>) -> Self {
+        match outcome {
+            Ok(PutOutcome::Stored(_)) => Self::Stored,
+            Ok(PutOutcome::Kept(_)) => Self::Kept,
+            Ok(PutOutcome::Incomplete(_)) => Self::Incomplete,
+            Err(error) => Self::Error(error.kind()),
+        }
+    }
+
     /// One lower-case word.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,15 +6,17 @@
 mod cache;
 mod counters;
 mod jobs;
+mod node;
 mod quota;
 mod rights;
 mod signer;
 mod tokens;
 
-pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers};
+pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers, is_own};
 pub use counters::{Counters, Outcome};
 pub use jobs::{Job, JobHandle, JobReport, JobState, Jobs, Next};
+pub use node::{Node, NodeOptions, NodeStatus, Upstream};
 pub use quota::{Limits, Quotas, Usage};
-pub use rights::{Caller, Credential, Grant, NamespacePattern, Rights, TokenHash};
+pub use rights::{Caller, Credential, Grant, JobGrant, NamespacePattern, Rights, TokenHash};
 pub use signer::Signer;
 pub use tokens::{IssuedToken, IssuedTokens};

@@ -116,8 +116,22 @@ pub struct Grant {
 pub enum Rights {
     /// Everyone is trusted: only for a server that listens on loopback alone.
     Open,
+    /// Everyone has these rights, without a token: for a node that listens on loopback or a socket alone and adds a token
+    /// of its own.
+    Limited(JobGrant),
     /// Only who presents one of these tokens.
     Tokens(Vec<Grant>),
+}
+
+/// What everyone on a machine may do through its node.
+#[derive(Clone, Debug)]
+pub struct JobGrant {
+    /// Where.
+    pub namespaces: NamespacePattern,
+    /// The scopes that are read, in the order they are looked through.
+    pub read: Vec<Scope>,
+    /// The one scope that is written, if any.
+    pub write: Option<Scope>,
 }
 
 /// Someone whose rights in one namespace are known. Every operation of a door is done as a caller.
@@ -128,6 +142,8 @@ pub struct Caller {
     read: Vec<Scope>,
     write: Option<Scope>,
     admin: bool,
+    /// Whether it is everyone's machine: then whoever asks may write any scope and name any writer.
+    open: bool,
 }
 
 impl Rights {
@@ -141,14 +157,19 @@ impl Rights {
         namespace: &Namespace,
         issued: impl IntoIterator<Item = &'a Grant>,
     ) -> Result<Caller> {
-        if self.is_open() {
-            return Ok(Caller {
-                principal: "anyone".into(),
-                namespace: namespace.clone(),
-                read: vec![Scope::Trusted],
-                write: Some(Scope::Trusted),
-                admin: true,
-            });
+        match self {
+            Self::Open => {
+                return Ok(Caller {
+                    principal: "anyone".into(),
+                    namespace: namespace.clone(),
+                    read: vec![Scope::Trusted],
+                    write: Some(Scope::Trusted),
+                    admin: true,
+                    open: true,
+                });
+            }
+            Self::Limited(jobs) => return jobs.caller(namespace),
+            Self::Tokens(_) => {}
         }
         let denied = |message| Error::new(ErrorKind::Denied, "authorize", message);
         let Some(credential) = credential else {
@@ -174,7 +195,8 @@ impl Rights {
         issued: impl IntoIterator<Item = &'a Grant>,
     ) -> Result<()> {
         let held = credential.map(|credential| self.held_by(credential, issued)).unwrap_or_default();
-        if self.is_open() || held.iter().any(|grant| grant.admin && grant.namespaces.is_everything()) {
+        if !matches!(self, Self::Tokens(_)) || held.iter().any(|grant| grant.admin && grant.namespaces.is_everything())
+        {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Denied, "authorize", "this page is for operators")
@@ -210,9 +232,26 @@ impl Rights {
     /// The grants that these rights were made with.
     pub fn configured(&self) -> &[Grant] {
         match self {
-            Self::Open => &[],
+            Self::Open | Self::Limited(_) => &[],
             Self::Tokens(grants) => grants,
         }
+    }
+}
+
+impl JobGrant {
+    fn caller(&self, namespace: &Namespace) -> Result<Caller> {
+        if !self.namespaces.matches(namespace) {
+            return Err(Error::new(ErrorKind::Denied, "authorize", format!("this node is not for {namespace}"))
+                .with_hint("[upstream] namespace in the node's configuration says what it is for"));
+        }
+        Ok(Caller {
+            principal: "job".into(),
+            namespace: namespace.clone(),
+            read: self.read.clone(),
+            write: self.write.clone(),
+            admin: false,
+            open: false,
+        })
     }
 }
 
@@ -241,6 +280,7 @@ impl Grant {
             read: self.read.clone(),
             write: self.write.clone(),
             admin: self.admin,
+            open: false,
         }
     }
 }
@@ -249,7 +289,7 @@ impl Caller {
     /// A caller for work that was authorised when it was begun and is carried on later, such as after a restart: it
     /// reads and writes the one scope it was allowed to write.
     pub fn resumed(principal: Arc<str>, namespace: Namespace, scope: Scope) -> Self {
-        Self { principal, namespace, read: vec![scope.clone()], write: Some(scope), admin: false }
+        Self { principal, namespace, read: vec![scope.clone()], write: Some(scope), admin: false, open: false }
     }
 
     /// The name that entries keep as their writer.
@@ -275,6 +315,16 @@ impl Caller {
         self.write
             .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::Denied, "authorize", format!("{} may only read here", self.principal)))
+    }
+
+    /// Whether the caller may write a scope.
+    pub fn may_write(&self, scope: &Scope) -> bool {
+        self.open || self.write.as_ref() == Some(scope)
+    }
+
+    /// Whether the caller may say that somebody else wrote what it writes.
+    pub fn speaks_for_others(&self) -> bool {
+        self.open
     }
 
     /// Whether the caller may know what is in a scope: it reads it, or writes it, or is an administrator.

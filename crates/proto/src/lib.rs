@@ -5,3 +5,4 @@ mod json;
 pub mod manifest;
 pub mod reapi;
 pub mod reapi_action;
+pub mod tier;

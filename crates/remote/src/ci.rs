@@ -3,7 +3,7 @@
 //! Every method is safe to repeat and is repeated as the [`HttpClient`]'s policy says. A server that cannot be reached is
 //! [`larder_base::ErrorKind::Unavailable`]. The token goes to the server's own calls only, never to a signed URL.
 
-mod answer;
+pub(crate) mod answer;
 mod entries;
 mod fetch;
 mod upload;

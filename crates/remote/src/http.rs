@@ -2,12 +2,13 @@
 
 mod body;
 mod pause;
+pub(crate) mod unix;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -60,6 +61,7 @@ struct Inner {
     policy: Policy,
     pauses: Pauses,
     plain: Client<HttpConnector, Sending>,
+    local: Client<unix::UnixConnector, Sending>,
     // Reading the system's certificates takes milliseconds that a client of a local server never pays.
     secure: OnceLock<Client<HttpsConnector<HttpConnector>, Sending>>,
 }
@@ -79,7 +81,8 @@ impl HttpClient {
     /// A client. `seed` is some random number: it spreads the pauses of clients that failed together.
     pub fn new(policy: Policy, seed: u64) -> Self {
         let plain = builder().build(connector(&policy));
-        Self { inner: Arc::new(Inner { policy, pauses: Pauses::new(seed), plain, secure: OnceLock::new() }) }
+        let local = builder().build(unix::UnixConnector { patience: policy.connect });
+        Self { inner: Arc::new(Inner { policy, pauses: Pauses::new(seed), plain, local, secure: OnceLock::new() }) }
     }
 
     /// How patient it is.
@@ -171,10 +174,15 @@ impl HttpClient {
 
     async fn send(&self, request: Request<Payload>, wait: Duration) -> Result<Response<Incoming>> {
         let progress = Progress::now();
-        let request = request.map(|payload| Sending::new(&payload, progress.clone()));
+        let mut request = request.map(|payload| Sending::new(&payload, progress.clone()));
+        if request.uri().scheme_str() == Some(unix::SCHEME) {
+            // The host that stands for a path means nothing to the server.
+            request.headers_mut().insert(http::header::HOST, HeaderValue::from_static("localhost"));
+        }
         let origin = origin_of(request.uri());
         let response = match request.uri().scheme_str() {
             Some("https") => self.secure()?.request(request),
+            Some(unix::SCHEME) => self.inner.local.request(request),
             _ => self.inner.plain.request(request),
         };
         tokio::pin!(response);
@@ -256,6 +264,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// What may be shown of a URL: a signed one holds a permission in its query.
 fn origin_of(uri: &http::Uri) -> String {
+    if uri.scheme_str() == Some(unix::SCHEME) {
+        return unix::path_of(uri.host().unwrap_or_default()).unwrap_or_default().display().to_string();
+    }
     format!("{}://{}", uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", http::uri::Authority::as_str))
 }
 

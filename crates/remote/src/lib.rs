@@ -9,8 +9,10 @@ pub mod s3;
 mod server;
 #[cfg(test)]
 mod testing;
+pub mod tier;
 mod url;
 
 pub use http::{HttpClient, Policy};
 pub use server::ServerClient;
+pub use tier::UpstreamTier;
 pub use url::ServerUrl;

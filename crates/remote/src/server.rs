@@ -120,7 +120,7 @@ impl ServerClient {
             {
                 headers.insert(AUTHORIZATION, authorization.clone());
             }
-            format!("{}{}", self.server, head.uri)
+            self.server.with_path(&head.uri)
         };
         let call = Call { method: head.method, url, headers, body, wait };
         self.http.exchange(&call, ANSWER_MAX_BYTES).await

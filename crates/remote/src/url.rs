@@ -5,10 +5,15 @@ use std::str::FromStr;
 
 use larder_base::{Error, Result};
 
-/// The address of a server: `http://` or `https://`, a host, perhaps a port and a path in front of everything.
+use crate::http::unix;
+
+/// The address of a server: `http://` or `https://`, a host, perhaps a port and a path in front of everything; or `unix:`
+/// and the path of a socket on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {
-    /// Without a slash at the end.
+    /// As people write it, without a slash at the end.
+    shown: String,
+    /// As the client takes it, without a slash at the end.
     text: String,
     /// How much of the text is scheme and authority.
     origin: usize,
@@ -19,7 +24,8 @@ impl ServerUrl {
     /// this server): an absolute URL is itself, one that begins with a slash stays on this server, any other is below
     /// `path`.
     pub fn resolve(&self, path: &str, reference: &str) -> String {
-        if reference.starts_with("http://") || reference.starts_with("https://") {
+        let is_whole = ["http://", "https://"].iter().any(|scheme| reference.starts_with(scheme));
+        if is_whole {
             reference.to_owned()
         } else if reference.starts_with('/') {
             format!("{}{reference}", &self.text[..self.origin])
@@ -28,9 +34,24 @@ impl ServerUrl {
         }
     }
 
-    /// The address as text, without a slash at the end.
+    /// The address as people write it, without a slash at the end.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.shown
+    }
+
+    /// The URL of a path on this server.
+    pub(crate) fn with_path(&self, path_and_query: impl fmt::Display) -> String {
+        format!("{}{path_and_query}", self.text)
+    }
+
+    /// The address of the socket at a path.
+    fn of_socket(path: &str) -> Result<Self> {
+        if !path.starts_with('/') || path.len() > SOCKET_PATH_MAX_BYTES {
+            let message = format!("{path:?} is not a whole path of at most {SOCKET_PATH_MAX_BYTES} bytes");
+            return Err(Error::invalid("read server address", message).with_hint("write it as unix:/run/larder.sock"));
+        }
+        let text = format!("{}://{}", unix::SCHEME, unix::host_of(path));
+        Ok(Self { shown: format!("unix:{path}"), origin: text.len(), text })
     }
 }
 
@@ -39,8 +60,12 @@ impl FromStr for ServerUrl {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |message: String| {
-            Error::invalid("read server address", message).with_hint("write it as http://HOST:PORT or https://HOST")
+            Error::invalid("read server address", message)
+                .with_hint("write it as http://HOST:PORT, https://HOST or unix:/PATH/OF/SOCKET")
         };
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::of_socket(path);
+        }
         let trimmed = text.trim_end_matches('/');
         let uri: http::Uri = trimmed.parse().map_err(|error| wrong(format!("{text:?} is not a URL: {error}")))?;
         let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -53,15 +78,18 @@ impl FromStr for ServerUrl {
             return Err(wrong("it holds a user or password; a token is sent in a header".to_owned()));
         }
         let origin = uri.scheme_str().map_or(0, str::len) + "://".len() + authority.as_str().len();
-        Ok(Self { text: trimmed.to_owned(), origin })
+        Ok(Self { shown: trimmed.to_owned(), text: trimmed.to_owned(), origin })
     }
 }
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.shown)
     }
 }
+
+/// The longest path that a socket can have on every system.
+const SOCKET_PATH_MAX_BYTES: usize = 103;
 
 /// Text as one segment of a path or one value of a query: everything but letters, digits and `-._~` is escaped.
 pub(crate) fn escape(text: &str) -> String {

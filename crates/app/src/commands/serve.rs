@@ -39,10 +39,11 @@ pub fn run(options: &cli::Serve, environment: &BTreeMap<String, String>) -> Resu
 
 async fn serve(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<()> {
     // The address first: a second server by mistake should say that, and not that the directory is in use.
-    let listener = Listener::bind(config.listen.0, ServerLimits::default()).await?;
-    let address = listener.address()?;
-    let server = compose(config, data, environment)?;
-    info!(url = %format!("http://{address}"), "ready");
+    let listener = Listener::bind(&config.listen, config.socket_mode, ServerLimits::default()).await?;
+    let urls = listener.urls()?;
+    let server = compose(config, data, environment).await?;
+    let also = urls[1..].join(" ");
+    info!(url = %urls[0], also = (!also.is_empty()).then_some(also), "ready");
     listener.serve(server.routes, told_to_stop()).await;
     let late = server.jobs.stop(JOBS_STOP).await;
     if !late.is_empty() {
@@ -77,7 +78,7 @@ pub fn configuration(options: &cli::Serve, environment: &BTreeMap<String, String
     }
     let doors: Vec<&str> = DOORS.iter().map(|door| door.name).collect();
     layers.environment(environment, &doors);
-    if let Some(listen) = options.listen {
+    if let Some(listen) = &options.listen {
         layers.flag("--listen", "listen", listen.to_string());
     }
     if let Some(data) = &options.data {

@@ -97,7 +97,7 @@ impl Layers {
             bucket.remove("quota");
         }
         // One table at a time, so that a message can name it.
-        for section in ["store", "log", "limits", "bucket"] {
+        for section in ["store", "log", "limits", "bucket", "upstream"] {
             if let Some(toml::Value::Table(table)) = self.table.get(section) {
                 let only: toml::Table = [(section.to_owned(), toml::Value::Table(table.clone()))].into_iter().collect();
                 if let Err(error) = only.try_into::<Config>() {

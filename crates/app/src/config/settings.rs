@@ -29,7 +29,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "listen",
         default: "\"127.0.0.1:7979\"",
-        about: "Where to listen. An address that other machines can reach needs credentials.",
+        about: "Where to listen: addresses, or sockets as \"unix:/PATH\", with commas. An address that other machines can \
+                reach needs credentials.",
+    },
+    Setting {
+        key: "socket_mode",
+        default: "\"600\"",
+        about: "Who may connect to the sockets: permissions in octal. Whoever may has the rights of everyone there.",
     },
     Setting {
         key: "data",
@@ -111,6 +117,32 @@ pub const SETTINGS: &[Setting] = &[
         key: "limits.unused_scopes",
         default: "\"14d\"",
         about: "After how long without a save or a restore in it a pull request's scope is emptied; \"0s\" is never.",
+    },
+    Setting {
+        key: "upstream.url",
+        default: "\"\"",
+        about: "The Larder above this one, which makes it a node; see [node.md](../node.md). None when empty.",
+    },
+    Setting { key: "upstream.token", default: "\"\"", about: "The node's own token there. Jobs need none." },
+    Setting {
+        key: "upstream.namespace",
+        default: "\"*\"",
+        about: "The namespaces that jobs may use: one, or the beginning of some and *.",
+    },
+    Setting {
+        key: "upstream.scope",
+        default: "\"trusted\"",
+        about: "The scope that jobs write. It must be the one that the token writes. When empty, they may only read.",
+    },
+    Setting {
+        key: "upstream.read",
+        default: "\"\"",
+        about: "The scopes that jobs read, in order, with commas. When empty: the one they write, then trusted.",
+    },
+    Setting {
+        key: "upstream.spool_entries",
+        default: "100000",
+        about: "How many entries may wait to be sent. What is saved beyond that stays on this machine, and is counted.",
     },
     Setting {
         key: "log.level",

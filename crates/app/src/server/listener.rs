@@ -1,7 +1,6 @@
 //! Accepts connections and serves them, within limits, until told to stop.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +9,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use larder_base::{Error, ErrorKind, Result};
-use tokio::net::TcpListener;
+use larder_base::Result;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use super::connection::Connection;
 use super::open_files;
 use super::patience::{Patience, Patient};
+use super::socket::{Socket, Stream, accept};
+use crate::config::{Listen, ListenAddress, SocketMode};
 
 /// What a server allows at once.
 #[derive(Clone, Copy, Debug)]
@@ -37,35 +36,36 @@ impl Default for ServerLimits {
     }
 }
 
-/// A bound listener: HTTP/1.1 and HTTP/2 without TLS on one port.
+/// Bound sockets: HTTP/1.1 and HTTP/2 without TLS on each.
 pub struct Listener {
-    listener: TcpListener,
+    sockets: Vec<Socket>,
     limits: ServerLimits,
 }
 
 impl Listener {
-    /// Binds an address. Raises the process's limit on open files as far as it may go: each connection is one.
+    /// Binds addresses. Raises the process's limit on open files as far as it may go: each connection is one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the address is taken or not of this machine.
-    pub async fn bind(address: SocketAddr, limits: ServerLimits) -> Result<Self> {
-        let listener = TcpListener::bind(address).await.map_err(|source| {
-            Error::new(ErrorKind::Unavailable, "start server", format!("cannot listen on {address}"))
-                .with_source(source)
-                .with_hint("another server may be running there; choose another address with --listen")
-        })?;
+    /// [`larder_base::ErrorKind::Unavailable`] when one is taken or not of this machine.
+    pub async fn bind(listen: &Listen, mode: SocketMode, limits: ServerLimits) -> Result<Self> {
+        let mut sockets = Vec::new();
+        for address in &listen.0 {
+            sockets.push(Socket::bind(address, mode).await?);
+        }
         let connections = limits.connections.min(open_files::connections(open_files::raise_limit()));
-        Ok(Self { listener, limits: ServerLimits { connections, ..limits } })
+        Ok(Self { sockets, limits: ServerLimits { connections, ..limits } })
     }
 
-    /// The address that was bound, its port chosen if 0 was asked for.
+    /// What clients set as the server's URL, in the order of the addresses.
     ///
     /// # Errors
-    /// When the socket is gone.
-    pub fn address(&self) -> Result<SocketAddr> {
-        self.listener.local_addr().map_err(|source| {
-            Error::new(ErrorKind::Failed, "start server", "the socket has no address").with_source(source)
-        })
+    /// When a socket is gone.
+    pub fn urls(&self) -> Result<Vec<String>> {
+        let url = |socket: &Socket| match socket.address()? {
+            ListenAddress::Tcp(address) => Ok(format!("http://{address}")),
+            unix @ ListenAddress::Unix(_) => Ok(unix.to_string()),
+        };
+        self.sockets.iter().map(url).collect()
     }
 
     /// Serves until `stop` is done, then lets requests under way end within the drain time.
@@ -95,7 +95,7 @@ impl Listener {
                 drop(permit);
             });
         }
-        drop(self.listener);
+        drop(self.sockets);
         info!("no new connections; finishing what is under way");
         if tokio::time::timeout(self.limits.drain, graceful.shutdown()).await.is_err() {
             warn!(
@@ -107,13 +107,10 @@ impl Listener {
         connections.shutdown().await;
     }
 
-    async fn accept(&self, room: &Arc<Semaphore>) -> Option<(Patient<Connection>, OwnedSemaphorePermit)> {
+    async fn accept(&self, room: &Arc<Semaphore>) -> Option<(Patient<Stream>, OwnedSemaphorePermit)> {
         let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
-        match self.listener.accept().await {
-            Ok((stream, _)) => {
-                let connection = Connection::new(stream).ok()?;
-                Some((Patient::new(connection, self.limits.patience), permit))
-            }
+        match accept(&self.sockets).await {
+            Ok(stream) => Some((Patient::new(stream?, self.limits.patience), permit)),
             Err(error) => {
                 // Most likely out of file descriptors; a pause lets connections end.
                 warn!(%error, "cannot accept a connection");

@@ -13,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result, Timestamp};
-use larder_cache::{Cache, JobReport, JobState, Usage};
+use larder_cache::{Cache, JobReport, JobState, Node, Usage};
 use larder_door::credential_of;
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
@@ -31,12 +31,21 @@ pub struct About {
     pub store: Arc<dyn Kept>,
     /// The tokens that were given out.
     pub tokens: Arc<TokenFile>,
+    /// The node, if this is one.
+    pub node: Option<Node>,
     /// When the server started.
     pub started: Timestamp,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The doors that are open.
     pub doors: Arc<[&'static str]>,
+}
+
+impl About {
+    /// What the node is doing; null where there is none.
+    fn node_status(&self) -> Value {
+        self.node.as_ref().map_or(Value::Null, |node| json!(node.status()))
+    }
 }
 
 /// What an operator sees and does of what is kept.
@@ -98,6 +107,7 @@ async fn status(State(about): State<About>) -> Json<Value> {
         "doors": &about.doors[..],
         "store": about.store.status(),
         "namespaces": namespaces(&about),
+        "node": about.node_status(),
         "jobs": reports(&about),
     }))
 }
@@ -161,7 +171,10 @@ async fn metrics(State(about): State<About>) -> Response {
         // A string takes whatever is written to it.
         text.clear();
     }
-    let numbers = flatten("larder_store", &about.store.status()) + &of_jobs(&about) + &of_namespaces(&about);
+    let numbers = flatten("larder_store", &about.store.status())
+        + &flatten("larder_node", &about.node_status())
+        + &of_jobs(&about)
+        + &of_namespaces(&about);
     let end = text.rfind("# EOF").unwrap_or(text.len());
     text.insert_str(end, &numbers);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()

@@ -36,8 +36,13 @@ pub struct Server {
 impl Server {
     /// Starts a server on a data directory, with further arguments.
     pub fn start(data: &Path, arguments: &[&str]) -> Self {
+        Self::listening("127.0.0.1:0", data, arguments)
+    }
+
+    /// Starts a server on addresses of its own.
+    pub fn listening(listen: &str, data: &Path, arguments: &[&str]) -> Self {
         let mut child = command()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", listen, "--data"])
             .arg(data)
             .args(arguments)
             .env("LARDER_LOG_FORMAT", "json")

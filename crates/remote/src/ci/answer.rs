@@ -11,12 +11,12 @@ use super::{Found, Lookup, ManifestAddress};
 const OPERATION: &str = "read answer";
 
 /// An answer that a server of this protocol does not give.
-pub(super) fn unreadable(message: impl Into<String>) -> Error {
+pub(crate) fn unreadable(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Failed, OPERATION, message)
         .with_hint("check that LARDER_URL is the address of a Larder server, and of this version or a newer one")
 }
 
-pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| unreadable(format!("the answer cannot be read: {error}")))
 }
 
@@ -26,12 +26,12 @@ pub(super) fn hash(hex: &str) -> Result<ContentHash> {
 }
 
 /// Whether a 404 is the door's own: a path that nobody serves is another matter.
-pub(super) fn is_absence(body: &[u8]) -> bool {
+pub(crate) fn is_absence(body: &[u8]) -> bool {
     serde_json::from_slice::<ErrorAnswer>(body).is_ok_and(|answer| answer.error.kind == ErrorWord::NotFound)
 }
 
 /// The failure that an answer tells of.
-pub(super) fn failure(server: &str, answer: &Response<Bytes>) -> Error {
+pub(crate) fn failure(server: &str, answer: &Response<Bytes>) -> Error {
     let status = answer.status();
     let Ok(ErrorAnswer { error }) = serde_json::from_slice(answer.body()) else {
         // A proxy's own words, or no Larder at all.

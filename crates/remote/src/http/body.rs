@@ -58,21 +58,25 @@ pub(crate) enum Payload {
     Whole(Bytes),
     /// Bytes that are read while they are sent: `length` of them, from a stream that can be opened again.
     Read { length: u64, open: Arc<dyn Fn() -> BlobStream + Send + Sync> },
+    /// Bytes that come once, as many as there are.
+    Once(Arc<Mutex<Option<BlobStream>>>),
 }
 
 impl Payload {
+    /// How many bytes are known to be sent.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Whole(bytes) => bytes.len() as u64,
             Self::Read { length, .. } => *length,
+            Self::Once(_) => 0,
         }
     }
 }
 
-/// The body of a request, with its length announced.
+/// The body of a request, with its length announced where it is known.
 pub(super) struct Sending {
     source: Source,
-    rest: u64,
+    rest: Option<u64>,
     progress: Progress,
 }
 
@@ -86,21 +90,26 @@ impl Sending {
         let source = match payload {
             Payload::Whole(bytes) => Source::Bytes(bytes.clone()),
             Payload::Read { open, .. } => Source::Stream(open()),
+            Payload::Once(stream) => {
+                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Source::Stream(stream.unwrap_or_else(|| larder_base::stream_of(Bytes::new())))
+            }
         };
-        Self { source, rest: payload.length(), progress }
+        let rest = (!matches!(payload, Payload::Once(_))).then(|| payload.length());
+        Self { source, rest, progress }
     }
 
     /// A piece that the source gave, checked against what was announced.
     fn piece(&mut self, piece: Option<larder_base::Result<Bytes>>) -> Option<larder_base::Result<Bytes>> {
         let short = |what: &str| Error::invalid("send body", format!("the source has {what} bytes than it announced"));
-        let checked = match piece {
-            None if self.rest == 0 => return None,
-            None => Err(short("fewer")),
-            Some(Ok(piece)) if piece.len() as u64 > self.rest => Err(short("more")),
-            Some(piece) => piece,
+        let checked = match (piece, self.rest) {
+            (None, None | Some(0)) => return None,
+            (None, Some(_)) => Err(short("fewer")),
+            (Some(Ok(piece)), Some(rest)) if piece.len() as u64 > rest => Err(short("more")),
+            (Some(piece), _) => piece,
         };
         match &checked {
-            Ok(piece) => self.rest -= piece.len() as u64,
+            Ok(piece) => self.rest = self.rest.map(|rest| rest - piece.len() as u64),
             // The connection reports only that a body failed; why is kept where the sender looks.
             Err(error) => self.progress.fail(Error::new(error.kind(), error.operation(), error.message())),
         }
@@ -132,11 +141,11 @@ impl Body for Sending {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest == 0
+        self.rest == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest)
+        self.rest.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

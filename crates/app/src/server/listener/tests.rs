@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 
 use super::{Listener, ServerLimits};
+use crate::config::SocketMode;
 
 /// Says when it is dropped.
 struct Dropped(Option<oneshot::Sender<()>>);
@@ -21,8 +22,9 @@ impl Drop for Dropped {
 #[tokio::test]
 async fn a_request_that_outlasts_the_drain_time_is_ended_before_serving_ends() {
     let limits = ServerLimits { drain: Duration::from_millis(1), ..ServerLimits::default() };
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).await.unwrap();
-    let address = listener.address().unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let listener = Listener::bind(&listen, SocketMode::default(), limits).await.unwrap();
+    let address = listener.urls().unwrap()[0].strip_prefix("http://").unwrap().to_owned();
     let reached = Arc::new(Notify::new());
     let (dropped, mut was_dropped) = oneshot::channel();
     let held = Arc::new(parking_lot::Mutex::new(Some(Dropped(Some(dropped)))));

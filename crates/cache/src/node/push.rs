@@ -1,0 +1,297 @@
+//! The job that sends what waits: first the blobs that are missing above, then the entries that need them.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::{StreamExt, stream};
+use larder_base::segment::SEGMENT_HEADER;
+use larder_base::{
+    Access, BoxFuture, ByteRange, ContentHash, Entry, EntryBody, Error, ErrorKind, Located, Namespace, NewEntry, PutIf,
+    PutOutcome, Result,
+};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::blobs::patience;
+use super::spool::{Action, Settled, Waiting};
+use super::{Node, add};
+use crate::jobs::{Job, Next};
+
+/// Entries that are sent in one step, all of one namespace.
+const BATCH: usize = 64;
+/// Entries that are put side by side.
+const AT_ONCE: usize = 8;
+/// About how many bytes a segment has that is sent.
+const SEGMENT_BYTES: u64 = 16 << 20;
+/// How long the upstream may take for a small question of this job, which keeps no client waiting.
+const QUESTION: Duration = Duration::from_secs(60);
+/// How often an entry is tried that the upstream fails to take, before it is left here.
+const TRIES: u32 = 5;
+/// How often copies that wait are looked at.
+const COPIES_EVERY: Duration = Duration::from_secs(2);
+
+/// The job.
+pub(super) struct Pushing {
+    node: Node,
+    touched: Mutex<Instant>,
+}
+
+impl Pushing {
+    pub(super) fn new(node: Node) -> Self {
+        Self { node, touched: Mutex::new(Instant::now()) }
+    }
+
+    async fn work(&self) -> Result<Next> {
+        let inner = &self.node.inner;
+        self.touch().await?;
+        let copies_wait = self.node.keep_copies().await?;
+        let idle = if copies_wait { COPIES_EVERY } else { inner.touch_every };
+        if let Some(wait) = inner.circuit.wait() {
+            if !wait.is_zero() {
+                return Ok(Next::After(wait.min(idle)));
+            }
+            // Any namespace will do: that it is refused is an answer too.
+            let anywhere = "default".parse().expect("a name in the code is valid");
+            let _ = inner.circuit.try_now(super::ANSWER, inner.above.blobs.missing(&anywhere, &[])).await;
+            return Ok(Next::Now);
+        }
+        let batch = inner.spool.first(BATCH);
+        if batch.is_empty() {
+            return Ok(Next::After(idle));
+        }
+        match self.node.push(batch).await {
+            Ok(()) => Ok(Next::Now),
+            // The circuit knows, and says when to go on.
+            Err(_) if inner.circuit.wait().is_some() => Ok(Next::Now),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the local store keep what waits.
+    async fn touch(&self) -> Result<()> {
+        let inner = &self.node.inner;
+        if self.touched.lock().elapsed() < inner.touch_every {
+            return Ok(());
+        }
+        for address in inner.spool.all() {
+            inner.local.entries.get(&address, Access::Check).await?;
+        }
+        *self.touched.lock() = Instant::now();
+        Ok(())
+    }
+}
+
+impl Job for Pushing {
+    fn name(&self) -> &'static str {
+        "node push"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(self.work())
+    }
+
+    fn status(&self) -> String {
+        let status = self.node.status();
+        let above = if status.reachable { "" } else { "; the upstream is away" };
+        format!("{} entries wait, {} were sent since the start{above}", status.spool_entries, status.pushed)
+    }
+}
+
+impl Node {
+    /// Sends entries of one namespace.
+    ///
+    /// # Errors
+    /// Those that may be gone at the next try.
+    pub(super) async fn push(&self, batch: Vec<Waiting>) -> Result<()> {
+        let inner = &self.inner;
+        let Some(namespace) = batch.first().map(|first| first.address.namespace.clone()) else { return Ok(()) };
+        let (mut puts, mut removals) = (Vec::new(), Vec::new());
+        for waiting in batch {
+            if waiting.action == Action::Delete {
+                removals.push(waiting);
+                continue;
+            }
+            // A write holds this from its line to its entry: one without the other is a crash's, and not under way.
+            let _lock = inner.spool.lock(&waiting.address).await;
+            match inner.local.entries.get(&waiting.address, Access::Check).await? {
+                Some(entry) if waiting.before != Some(entry.revision) => puts.push((waiting, entry)),
+                // A crash came between its line and the entry.
+                Some(_) => inner.spool.settle_locked(&waiting, Settled::Done).await?,
+                None => {
+                    add(&inner.counts.lost, 1);
+                    inner.spool.settle_locked(&waiting, Settled::Done).await?;
+                }
+            }
+        }
+        for waiting in removals {
+            let removed = inner.circuit.try_now(QUESTION, inner.above.entries.delete(&waiting.address)).await;
+            self.settle(&waiting, removed.map(|_| Some(Settled::Done))).await?;
+        }
+        let mut seen = HashSet::new();
+        let needs: Vec<ContentHash> =
+            puts.iter().flat_map(|(_, entry)| needs_of(entry)).filter(|hash| seen.insert(*hash)).collect();
+        if let Err(error) = self.send_missing(&namespace, &needs).await {
+            if is_final(&error) {
+                for (waiting, _) in &puts {
+                    inner.spool.settle(waiting, Settled::Refused(error.to_string())).await?;
+                }
+                return Ok(());
+            }
+            return Err(error);
+        }
+        let mut putting = stream::iter(puts)
+            .map(|(waiting, entry)| async move {
+                let outcome = self.put_above(&waiting, entry).await;
+                self.settle(&waiting, outcome).await
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut all = Ok(());
+        while let Some(settled) = putting.next().await {
+            all = all.and(settled);
+        }
+        all
+    }
+
+    async fn put_above(&self, waiting: &Waiting, entry: Entry) -> Result<Option<Settled>> {
+        let inner = &self.inner;
+        let condition = if waiting.action == Action::PutAbsent { PutIf::Absent } else { PutIf::Always };
+        let body = entry.inline.clone().map_or(EntryBody::Stored(entry.blob), EntryBody::Value);
+        let new = NewEntry {
+            body,
+            attributes: entry.attributes.clone(),
+            links: entry.links.clone(),
+            writer: entry.writer.clone(),
+        };
+        let put = inner.above.entries.put(&waiting.address, new, condition);
+        Ok(match inner.circuit.try_now(QUESTION, put).await? {
+            PutOutcome::Stored(_) => {
+                add(&inner.counts.pushed, 1);
+                Some(Settled::Done)
+            }
+            // Sent before, and the answer was lost; or saved by two jobs alike.
+            PutOutcome::Kept(Some(there)) if is_same(&there, &entry) => Some(Settled::Done),
+            PutOutcome::Kept(Some(there)) => Some(Settled::Conflict(format!("{} was first", there.writer))),
+            PutOutcome::Kept(None) => None,
+            PutOutcome::Incomplete(missing) => {
+                let message = format!("{} blobs that it needs are not above", missing.len());
+                return Err(Error::new(ErrorKind::Failed, "send entry", message));
+            }
+        })
+    }
+
+    /// Ends the wait of one, or lets it wait on.
+    async fn settle(&self, waiting: &Waiting, outcome: Result<Option<Settled>>) -> Result<()> {
+        let spool = &self.inner.spool;
+        match outcome {
+            Ok(Some(settled)) => spool.settle(waiting, settled).await,
+            Ok(None) => Ok(()),
+            Err(error) if is_final(&error) => spool.settle(waiting, Settled::Refused(error.to_string())).await,
+            // Only what fails for reasons of its own is given up: an upstream that is away or full is waited for.
+            Err(error) if error.kind() == ErrorKind::Failed && spool.tried(waiting) >= TRIES => {
+                spool.settle(waiting, Settled::Refused(error.to_string())).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends those blobs that are missing above: chunks as segments, larger ones as they are. One that is not here any
+    /// more is passed over; the entry that needs it will not be taken.
+    async fn send_missing(&self, namespace: &Namespace, needs: &[ContentHash]) -> Result<()> {
+        let inner = &self.inner;
+        if needs.is_empty() {
+            return Ok(());
+        }
+        let missing = inner.circuit.try_now(QUESTION, inner.above.blobs.missing(namespace, needs)).await?;
+        let mut located = inner.local.segments.locate(namespace, &missing).await?;
+        located.sort_unstable_by_key(|place| (place.segment, place.offset));
+        let chunks: HashSet<ContentHash> = located.iter().map(|place| place.digest.hash).collect();
+        let mut rest = &located[..];
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |place: &&Located| {
+                bytes += place.length;
+                bytes <= SEGMENT_BYTES
+            };
+            let (group, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            self.send_group(namespace, group).await?;
+            rest = behind;
+        }
+        for hash in missing.iter().filter(|hash| !chunks.contains(hash)) {
+            self.send_blob(namespace, hash).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_group(&self, namespace: &Namespace, group: &[Located]) -> Result<()> {
+        let inner = &self.inner;
+        let mut segment = BytesMut::from(&SEGMENT_HEADER[..]);
+        for touching in
+            group.chunk_by(|one, next| one.segment == next.segment && one.offset + one.length == next.offset)
+        {
+            let length = touching.iter().map(|place| place.length).sum();
+            let range = ByteRange { offset: touching[0].offset, length: Some(length) };
+            let Some(mut body) = inner.local.segments.read(touching[0].segment, range).await? else { continue };
+            while let Some(piece) = body.next().await {
+                segment.extend_from_slice(&piece?);
+            }
+        }
+        let length = segment.len() as u64;
+        let sent = inner.circuit.try_now(patience(length), inner.above.bulk.send(namespace, segment.freeze())).await;
+        match sent {
+            Ok(_) => add(&inner.counts.bytes_up, length),
+            // A record is damaged: by itself it is found out here, and the others go.
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                for place in group {
+                    self.send_blob(namespace, &place.digest.hash).await?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn send_blob(&self, namespace: &Namespace, hash: &ContentHash) -> Result<()> {
+        let inner = &self.inner;
+        let blob = match inner.local.blobs.get(namespace, hash, ByteRange::ALL).await {
+            Ok(Some(blob)) => blob,
+            Ok(None) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let size = blob.digest.size;
+        let put = inner.above.blobs.put(namespace, Some(hash), Some(size), blob.body);
+        match tokio::time::timeout(patience(size), put).await {
+            Ok(Ok(_)) => add(&inner.counts.bytes_up, size),
+            // Damaged here, and the body ended in that.
+            Ok(Err(error)) if error.kind() == ErrorKind::Corrupt => {}
+            Ok(Err(error)) => {
+                if error.kind() == ErrorKind::Unavailable {
+                    inner.circuit.failed(&error);
+                }
+                return Err(error);
+            }
+            Err(_) => {
+                let error = Error::new(ErrorKind::Unavailable, "send blob", format!("{size} bytes took too long"));
+                inner.circuit.failed(&error);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The blobs that must be above before an entry.
+fn needs_of(entry: &Entry) -> impl Iterator<Item = ContentHash> {
+    let value = entry.inline.is_none().then_some(entry.blob.hash);
+    entry.links.iter().copied().chain(value)
+}
+
+fn is_same(one: &Entry, other: &Entry) -> bool {
+    one.blob == other.blob && one.links == other.links && one.attributes == other.attributes
+}
+
+/// Whether an upstream that says this will say it again.
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::TooLarge)
+}

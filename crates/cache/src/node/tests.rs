@@ -1,0 +1,280 @@
+//! A node between two memories.
+
+mod support;
+
+use bytes::Bytes;
+use larder_base::{Access, ContentHash, Entries, ErrorKind, PutIf, PutOutcome, Segments, collect};
+use larder_testkit::faulty::{Fault, Gate, Verb};
+use larder_testkit::suite::{blobs, entries, segments};
+
+use support::{Lie, Pair, address, contents, linked, value};
+
+#[test]
+fn a_node_keeps_the_promises_of_its_tiers() {
+    blobs::check(async || {
+        let pair = Pair::new().await;
+        blobs::Subject { blobs: pair.node.tiers().blobs, keep: Box::new(pair) }
+    });
+    entries::check(async || {
+        let pair = Pair::new().await;
+        let (tiers, clock) = (pair.node.tiers(), pair.clock.clone());
+        entries::Subject { entries: tiers.entries, blobs: tiers.blobs, clock, keep: Box::new(pair) }
+    });
+    segments::check(async || {
+        let pair = Pair::new().await;
+        let tiers = pair.node.tiers();
+        segments::Subject { segments: tiers.segments, blobs: tiers.blobs, keep: Box::new(pair) }
+    });
+}
+
+#[test]
+fn a_node_whose_upstream_is_away_keeps_them_too() {
+    entries::check(async || {
+        let pair = Pair::new().await;
+        pair.go_away();
+        let (tiers, clock) = (pair.node.tiers(), pair.clock.clone());
+        entries::Subject { entries: tiers.entries, blobs: tiers.blobs, clock, keep: Box::new(pair) }
+    });
+}
+
+#[tokio::test]
+async fn an_entry_is_above_only_after_all_it_links_to() {
+    let pair = Pair::new().await;
+    let contents = contents(20);
+    let entry = pair.put_here(&contents).await;
+    pair.node.inner.local.entries.put(&address("key"), entry.clone(), PutIf::Absent).await.unwrap();
+    // Nothing was asked of the node yet: what is in the local store by other ways does not wait.
+    assert_eq!(pair.node.status().spool_entries, 0);
+    pair.node.inner.local.entries.delete(&address("key")).await.unwrap();
+    let stored = pair.node.put(&address("key"), entry, PutIf::Absent).await.unwrap();
+    assert!(matches!(stored, PutOutcome::Stored(_)));
+    assert_eq!(pair.node.status().spool_entries, 1);
+    pair.faults.add(Verb::AdoptPart, 1..=1, Fault::Fail(ErrorKind::Unavailable));
+    assert!(pair.push().await.is_err());
+    assert!(pair.above.get(&address("key"), Access::Check).await.unwrap().is_none());
+    pair.push().await.unwrap();
+    assert!(pair.above.get(&address("key"), Access::Check).await.unwrap().is_some());
+    assert_eq!((pair.node.status().spool_entries, pair.node.status().pushed), (0, 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_no_conflict() {
+    let pair = Pair::new().await;
+    pair.node.put(&address("key"), value("mine"), PutIf::Absent).await.unwrap();
+    pair.faults.add(Verb::PutEntry, 1..=1, Fault::LoseAnswer(ErrorKind::Unavailable));
+    assert!(pair.push().await.is_err());
+    pair.push().await.unwrap();
+    let status = pair.node.status();
+    assert_eq!((status.spool_entries, status.conflicts, status.refused), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_waits_is_what_an_earlier_process_left() {
+    let pair = Pair::new().await;
+    pair.go_away();
+    for key in ["one", "two", "three"] {
+        pair.node.put(&address(key), value(key), PutIf::Absent).await.unwrap();
+    }
+    pair.node.delete(&address("two")).await.unwrap();
+    let later = pair.reopened().await;
+    pair.faults.clear();
+    assert_eq!(later.node.status().spool_entries, 3);
+    later.push().await.unwrap();
+    for (key, there) in [("one", true), ("two", false), ("three", true)] {
+        assert_eq!(pair.above.get(&address(key), Access::Check).await.unwrap().is_some(), there, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_whose_entry_was_never_written_sends_nothing() {
+    let pair = Pair::new().await;
+    // A copy of what is above; then somebody replaces that.
+    pair.above.put(&address("key"), value("old"), PutIf::Always).await.unwrap();
+    let copy = pair.node.get(&address("key"), Access::Serve).await.unwrap().unwrap();
+    assert_eq!(copy.inline.as_deref(), Some(&b"old"[..]));
+    pair.above.put(&address("key"), value("new"), PutIf::Always).await.unwrap();
+    // A write is cut off by a crash between its line and its entry.
+    let before = pair.node.inner.local.entries.get(&address("key"), Access::Check).await.unwrap().unwrap().revision;
+    pair.node.inner.spool.add(&address("key"), super::spool::Action::PutAlways, Some(before)).await.unwrap();
+    let later = pair.reopened().await;
+    assert_eq!(later.node.status().spool_entries, 1);
+    later.push().await.unwrap();
+    assert_eq!(later.node.status().spool_entries, 0);
+    let kept = pair.above.get(&address("key"), Access::Check).await.unwrap().unwrap();
+    assert_eq!(kept.inline.as_deref(), Some(&b"new"[..]));
+}
+
+#[tokio::test]
+async fn a_write_that_is_between_its_line_and_its_entry_is_waited_for() {
+    let pair = Pair::new().await;
+    let inner = &pair.node.inner;
+    let key = address("key");
+    let lock = inner.spool.lock(&key).await;
+    inner.spool.add(&key, super::spool::Action::PutAbsent, None).await.unwrap();
+    let (pushed, ()) = tokio::join!(pair.push(), async {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        inner.local.entries.put(&key, value("v"), PutIf::Absent).await.unwrap();
+        drop(lock);
+    });
+    pushed.unwrap();
+    assert!(pair.above.get(&key, Access::Check).await.unwrap().is_some());
+    assert_eq!(pair.node.status().lost, 0);
+}
+
+#[tokio::test]
+async fn a_full_spool_keeps_what_is_put_here() {
+    const SPOOL_MAX: usize = 4;
+    let pair = Pair::with_spool(SPOOL_MAX).await;
+    pair.go_away();
+    for number in 0..SPOOL_MAX + 2 {
+        let outcome = pair.node.put(&address(&format!("{number}")), value("v"), PutIf::Absent).await.unwrap();
+        assert!(matches!(outcome, PutOutcome::Stored(_)));
+    }
+    pair.come_back().await;
+    let status = pair.node.status();
+    assert_eq!((status.spool_entries, status.dropped), (SPOOL_MAX, 2));
+    for number in 0..SPOOL_MAX + 2 {
+        let kept = pair.node.get(&address(&format!("{number}")), Access::Serve).await.unwrap();
+        assert!(kept.is_some(), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_purged_above_is_gone_here() {
+    let pair = Pair::new().await;
+    pair.node.put(&address("key"), value("v"), PutIf::Absent).await.unwrap();
+    pair.push().await.unwrap();
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_some());
+    pair.above.delete(&address("key")).await.unwrap();
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_none());
+    pair.go_away();
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_none());
+}
+
+/// The runs of some chunks as a door reads them.
+async fn read_all(pair: &Pair, contents: &[Bytes]) -> Result<Vec<Bytes>, ErrorKind> {
+    let hashes: Vec<_> = contents.iter().map(|content| ContentHash::of(content)).collect();
+    let located = pair.node.locate(&support::namespace(), &hashes).await.map_err(|error| error.kind())?;
+    let mut read = Vec::new();
+    for place in located {
+        let range = larder_base::ByteRange { offset: place.offset, length: Some(place.length) };
+        let body = pair.node.read(place.segment, range).await.map_err(|error| error.kind())?;
+        let Some(body) = body else { continue };
+        let record = collect(body, 4 << 20).await.map_err(|error| error.kind())?;
+        let header = larder_base::segment::RecordHeader::decode(record.first_chunk().unwrap()).unwrap();
+        assert_eq!(header.hash, place.digest.hash);
+        read.push(header.open_chunk(&record.slice(larder_base::segment::RECORD_HEADER_LEN..)).unwrap());
+    }
+    Ok(read)
+}
+
+#[tokio::test]
+async fn chunks_from_above_are_read_once_and_kept() {
+    let pair = Pair::new().await;
+    let contents = contents(20);
+    pair.put_above(&contents).await;
+    assert_eq!(read_all(&pair, &contents).await.unwrap(), contents);
+    let fetches = pair.fetches();
+    assert!(fetches > 0);
+    pair.go_away();
+    assert_eq!(read_all(&pair, &contents).await.unwrap(), contents);
+    assert_eq!(pair.fetches(), fetches);
+}
+
+#[tokio::test]
+async fn two_who_read_the_same_at_once_have_it_fetched_once() {
+    let pair = Pair::new().await;
+    let contents = contents(1);
+    pair.put_above(&contents).await;
+    let gate = Gate::closed();
+    pair.faults.add(Verb::ReadSegment, 1..=1, Fault::Hold(gate.clone()));
+    let (one, other, ()) = tokio::join!(read_all(&pair, &contents), read_all(&pair, &contents), async {
+        while pair.faults.calls(Verb::ReadSegment) == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.open();
+    });
+    assert_eq!((one.unwrap(), other.unwrap()), (contents.clone(), contents));
+    assert_eq!(pair.fetches(), 1);
+}
+
+#[tokio::test]
+async fn wrong_bytes_from_above_are_never_served() {
+    for lie in [Lie::Flip, Lie::Swap, Lie::Cut, Lie::Noise] {
+        let pair = Pair::new().await;
+        let contents = contents(6);
+        pair.put_above(&contents).await;
+        pair.lie(lie);
+        // What does come is checked by `read_all`.
+        let read = read_all(&pair, &contents).await;
+        assert!(read.as_ref().is_err(), "{lie:?}: {read:?}");
+        let hashes: Vec<_> = contents.iter().map(|content| ContentHash::of(content)).collect();
+        let local = &pair.node.inner.local;
+        let missing = local.blobs.missing(&support::namespace(), &hashes).await.unwrap();
+        for (hash, content) in hashes.iter().zip(&contents).filter(|(hash, _)| !missing.contains(hash)) {
+            let all = larder_base::ByteRange::ALL;
+            let kept = local.blobs.get(&support::namespace(), hash, all).await.unwrap().unwrap();
+            assert_eq!(collect(kept.body, 4 << 20).await.unwrap(), *content, "{lie:?}");
+        }
+        // And a blob that is asked for by name.
+        let name = ContentHash::of(b"what it is asked for");
+        let served = pair.node.tiers().blobs.get(&support::namespace(), &name, larder_base::ByteRange::ALL).await;
+        assert!(matches!(served, Ok(None)), "{lie:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_fails_is_asked_by_no_client_until_the_node_has_tried() {
+    let pair = Pair::new().await;
+    pair.go_away();
+    for _ in 0..10 {
+        assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_none());
+    }
+    assert_eq!(pair.faults.calls(Verb::GetEntry), 1);
+    assert!(!pair.node.status().reachable);
+    pair.come_back().await;
+    assert!(pair.node.status().reachable);
+    pair.node.get(&address("key"), Access::Serve).await.unwrap();
+    assert_eq!(pair.faults.calls(Verb::GetEntry), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_waits_five_seconds_at_most() {
+    let pair = Pair::new().await;
+    pair.faults.add(Verb::GetEntry, .., Fault::Hold(Gate::closed()));
+    let start = tokio::time::Instant::now();
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_none());
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_none());
+    assert!(start.elapsed() <= super::ANSWER);
+}
+
+#[tokio::test]
+async fn a_refusal_above_leaves_an_entry_here() {
+    let pair = Pair::new().await;
+    pair.faults.add(Verb::PutEntry, 1..=1, Fault::Fail(ErrorKind::Denied));
+    pair.node.put(&address("key"), value("v"), PutIf::Absent).await.unwrap();
+    pair.push().await.unwrap();
+    let status = pair.node.status();
+    assert_eq!((status.spool_entries, status.refused, status.pushed), (0, 1, 0));
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_some());
+    // The next start tries it again.
+    let later = pair.reopened().await;
+    later.push().await.unwrap();
+    assert_eq!(later.node.status().pushed, 1);
+}
+
+#[tokio::test]
+async fn an_entry_found_above_is_kept_once_its_blobs_have_come() {
+    let pair = Pair::new().await;
+    let contents = contents(3);
+    pair.put_above(&contents).await;
+    pair.above.put(&address("key"), linked("v", &contents), PutIf::Absent).await.unwrap();
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_some());
+    assert_eq!(pair.node.status().copies_waiting, 1);
+    read_all(&pair, &contents).await.unwrap();
+    assert!(!pair.node.keep_copies().await.unwrap());
+    pair.go_away();
+    assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_some());
+}

@@ -1,0 +1,262 @@
+//! A node over a memory, below another memory that breaks and lies when a test says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use larder_base::segment::{Record, SEGMENT_HEADER};
+use larder_base::{
+    Adopted, Blob, BlobStream, Blobs, BoxFuture, Bulk, ByteRange, ContentHash, Digest, EntryAddress, EntryBody,
+    ErrorKind, Namespace, NewEntry, PartName, RecordLength, Result, Segments, UploadId, collect, stream_of,
+};
+use larder_testkit::clock::FakeClock;
+use larder_testkit::content::noise;
+use larder_testkit::faulty::{Fault, Faults, Faulty, Verb};
+use larder_testkit::memory::Memory;
+use parking_lot::Mutex;
+
+use crate::cache::Tiers;
+use crate::node::{Node, NodeOptions, Upstream};
+
+/// How the memory above lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lie {
+    /// A bit of each record is flipped.
+    Flip,
+    /// The records are whole, and those of other content.
+    Swap,
+    /// The answer ends early.
+    Cut,
+    /// The answer is noise.
+    Noise,
+}
+
+pub(super) struct Pair {
+    pub(super) node: Node,
+    pub(super) above: Memory,
+    pub(super) faults: Faults,
+    pub(super) clock: FakeClock,
+    here: Memory,
+    far: Arc<Far>,
+}
+
+impl Pair {
+    pub(super) async fn new() -> Self {
+        Self::with_spool(1000).await
+    }
+
+    pub(super) async fn with_spool(spool_max: usize) -> Self {
+        let clock = FakeClock::default();
+        let shared = || Arc::new(clock.clone());
+        let (here, above) = (Memory::new(shared()), Memory::new(shared()));
+        let faults = Faults::none();
+        let far = Arc::new(Far {
+            tier: Faulty::new(Arc::new(above.clone()), faults.clone()),
+            lie: Mutex::default(),
+            sent: AtomicU32::new(0),
+            fetches: AtomicU32::new(0),
+        });
+        let node = open(&here, &far, &clock, spool_max).await;
+        Self { node, above, faults, clock, here, far }
+    }
+
+    /// Another process on the same data.
+    pub(super) async fn reopened(&self) -> Self {
+        let Self { above, faults, clock, here, far, .. } = self;
+        let node = open(here, far, clock, 1000).await;
+        Self {
+            node,
+            above: above.clone(),
+            faults: faults.clone(),
+            clock: clock.clone(),
+            here: here.clone(),
+            far: far.clone(),
+        }
+    }
+
+    pub(super) fn go_away(&self) {
+        use Verb::{DeleteEntry, GetBlob, GetEntry, ListEntries, Locate, MissingBlobs, PutBlob, PutEntry};
+        for verb in [GetBlob, PutBlob, MissingBlobs, GetEntry, PutEntry, ListEntries, DeleteEntry, Locate] {
+            self.faults.add(verb, .., Fault::Fail(ErrorKind::Unavailable));
+        }
+    }
+
+    pub(super) async fn come_back(&self) {
+        self.faults.clear();
+        let anywhere = namespace();
+        let question = self.far.missing(&anywhere, &[]);
+        self.node.inner.circuit.try_now(Duration::from_secs(1), question).await.unwrap();
+    }
+
+    pub(super) fn lie(&self, lie: Lie) {
+        *self.far.lie.lock() = Some(lie);
+    }
+
+    /// How often records were fetched.
+    pub(super) fn fetches(&self) -> u32 {
+        self.far.fetches.load(Ordering::Relaxed)
+    }
+
+    /// Sends all that waits, as the job does.
+    pub(super) async fn push(&self) -> Result<()> {
+        while !self.node.inner.spool.first(1).is_empty() {
+            self.node.push(self.node.inner.spool.first(64)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn put_above(&self, contents: &[Bytes]) {
+        put_all(&self.above, contents).await;
+    }
+
+    /// Puts blobs through the node, and gives an entry that links to them.
+    pub(super) async fn put_here(&self, contents: &[Bytes]) -> NewEntry {
+        put_all(&self.node, contents).await;
+        linked("value", contents)
+    }
+}
+
+async fn open(here: &Memory, far: &Arc<Far>, clock: &FakeClock, spool_max: usize) -> Node {
+    let tier = Arc::new(here.clone());
+    let local = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
+    let above = Upstream { blobs: far.clone(), entries: Arc::new(far.tier.clone()), bulk: far.clone() };
+    let options = NodeOptions { spool_max, touch_every: Duration::from_secs(600) };
+    Node::open(local, above, Arc::new(clock.clone()), options).await.unwrap()
+}
+
+async fn put_all(tier: &dyn Blobs, contents: &[Bytes]) {
+    for content in contents {
+        tier.put(&namespace(), None, None, stream_of(content.clone())).await.unwrap();
+    }
+}
+
+pub(super) fn namespace() -> Namespace {
+    "acme".parse().unwrap()
+}
+
+pub(super) fn address(key: &str) -> EntryAddress {
+    EntryAddress {
+        namespace: namespace(),
+        scope: "trusted".parse().unwrap(),
+        door: "ci".parse().unwrap(),
+        key: key.parse().unwrap(),
+    }
+}
+
+pub(super) fn value(text: &str) -> NewEntry {
+    linked(text, &[])
+}
+
+pub(super) fn linked(text: &str, contents: &[Bytes]) -> NewEntry {
+    NewEntry {
+        body: EntryBody::Value(Bytes::copy_from_slice(text.as_bytes())),
+        attributes: Default::default(),
+        links: contents.iter().map(|content| ContentHash::of(content)).collect(),
+        writer: "job".into(),
+    }
+}
+
+/// Chunks of many sizes, none twice.
+pub(super) fn contents(count: u64) -> Vec<Bytes> {
+    (0..count).map(|n| noise(n + 1, 1000 + 50_000 * n as usize)).collect()
+}
+
+/// The memory above, as a client of the tier door sees it.
+struct Far {
+    tier: Faulty<Memory>,
+    lie: Mutex<Option<Lie>>,
+    sent: AtomicU32,
+    fetches: AtomicU32,
+}
+
+impl Far {
+    fn twist(&self, record: Bytes) -> Bytes {
+        let Some(lie) = *self.lie.lock() else { return record };
+        let mut twisted = BytesMut::from(&record[..]);
+        match lie {
+            Lie::Flip => *twisted.last_mut().unwrap() ^= 1,
+            Lie::Swap => {
+                let other = noise(99, record.len() - larder_base::segment::RECORD_HEADER_LEN);
+                let record = Record::chunk(ContentHash::of(&other), other, 1);
+                twisted = BytesMut::from(&record.header.encode()[..]);
+                twisted.extend_from_slice(&record.body);
+            }
+            Lie::Cut => twisted.truncate(record.len() / 2),
+            Lie::Noise => twisted = BytesMut::from(&noise(98, record.len())[..]),
+        }
+        twisted.freeze()
+    }
+}
+
+impl Blobs for Far {
+    fn get<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        hash: &'a ContentHash,
+        range: ByteRange,
+    ) -> BoxFuture<'a, Result<Option<Blob>>> {
+        Box::pin(async move {
+            if self.lie.lock().is_some() {
+                let content = Bytes::from_static(b"what it is not");
+                let digest = Digest { hash: *hash, size: content.len() as u64 };
+                return Ok(Some(Blob { digest, body: stream_of(content) }));
+            }
+            self.tier.get(namespace, hash, range).await
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        expected: Option<&'a ContentHash>,
+        size: Option<u64>,
+        body: BlobStream,
+    ) -> BoxFuture<'a, Result<Digest>> {
+        self.tier.put(namespace, expected, size, body)
+    }
+
+    fn missing<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        hashes: &'a [ContentHash],
+    ) -> BoxFuture<'a, Result<Vec<ContentHash>>> {
+        self.tier.missing(namespace, hashes)
+    }
+}
+
+impl Bulk for Far {
+    fn records<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        hashes: &'a [ContentHash],
+    ) -> BoxFuture<'a, Result<Vec<RecordLength>>> {
+        Box::pin(async move {
+            let located = self.tier.locate(namespace, hashes).await?;
+            Ok(located.iter().map(|place| RecordLength { digest: place.digest, length: place.length }).collect())
+        })
+    }
+
+    fn fetch<'a>(&'a self, namespace: &'a Namespace, hashes: &'a [ContentHash]) -> BoxFuture<'a, Result<BlobStream>> {
+        Box::pin(async move {
+            self.fetches.fetch_add(1, Ordering::Relaxed);
+            let mut segment = BytesMut::from(&SEGMENT_HEADER[..]);
+            for place in self.tier.locate(namespace, hashes).await? {
+                let range = ByteRange { offset: place.offset, length: Some(place.length) };
+                let record = self.tier.read(place.segment, range).await?.unwrap();
+                segment.extend_from_slice(&self.twist(collect(record, 4 << 20).await?));
+            }
+            Ok(stream_of(segment.freeze()))
+        })
+    }
+
+    fn send<'a>(&'a self, namespace: &'a Namespace, segment: Bytes) -> BoxFuture<'a, Result<Adopted>> {
+        Box::pin(async move {
+            let number = self.sent.fetch_add(1, Ordering::Relaxed);
+            let part = PartName { upload: UploadId::from_random([7; 16]), number };
+            let length = segment.len() as u64;
+            self.tier.receive(&part, length, stream_of(segment)).await?;
+            Ok(self.tier.adopt(namespace, &part, length).await?.unwrap())
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Many chunks in one body, both ways.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::HeaderMap;
+use larder_base::segment::SEGMENT_HEADER;
+use larder_base::{BlobStream, ByteRange, ContentHash, Error, ErrorKind, Located, PartName, Result, UploadId};
+use larder_door::{body_of, content_length, stream_of_body};
+use larder_proto::tier::{Place, SEGMENT_MAX_BYTES, SegmentAnswer};
+
+use crate::Tier;
+use crate::failure::Failure;
+use crate::request::{Asker, Hashes};
+
+/// `POST locate`: the records that can be fetched, in the order in which they lie.
+pub(crate) async fn locate(
+    State(tier): State<Tier>,
+    Asker(caller): Asker,
+    Hashes(hashes): Hashes,
+) -> Result<Vec<u8>, Failure> {
+    let mut located = tier.cache.locate(&caller, &hashes).await?;
+    located.sort_unstable_by_key(|record| (record.segment, record.offset));
+    located.dedup_by_key(|record| record.digest.hash);
+    let mut answer = Vec::new();
+    for record in &located {
+        let Located { digest, length, .. } = record;
+        Place { hash: digest.hash.to_key(), size: digest.size, length: *length }.write(&mut answer);
+    }
+    Ok(answer)
+}
+
+/// `POST records`: a segment of the records of these hashes, in the order asked. What is gone is left out.
+pub(crate) async fn records(
+    State(tier): State<Tier>,
+    Asker(caller): Asker,
+    Hashes(hashes): Hashes,
+) -> Result<Response, Failure> {
+    let located = tier.cache.locate(&caller, &hashes).await?;
+    let runs = runs(&hashes, &located);
+    let length = SEGMENT_HEADER.len() as u64 + runs.iter().map(|run| run.length).sum::<u64>();
+    tier.cache.counters().bytes_out(tier.cache.name(), length);
+    let cache = tier.cache.clone();
+    let read = move |run: Run| {
+        let cache = cache.clone();
+        async move {
+            let range = ByteRange { offset: run.offset, length: Some(run.length) };
+            let moved = || Error::new(ErrorKind::Unavailable, "read records", "they have moved; locate them again");
+            cache.read_segment(run.segment, range).await?.ok_or_else(moved)
+        }
+    };
+    let bodies = stream::iter(runs).then(read).flat_map(|body| match body {
+        Ok(body) => body,
+        Err(error) => Box::pin(stream::once(async { Err(error) })) as BlobStream,
+    });
+    let header = stream::once(async { Ok(Bytes::from_static(&SEGMENT_HEADER)) });
+    Ok(body_of(Box::pin(header.chain(bodies)), length).into_response())
+}
+
+/// Bytes of a segment that hold whole records, all of them asked for.
+#[derive(Clone, Copy)]
+struct Run {
+    segment: u64,
+    offset: u64,
+    length: u64,
+}
+
+/// The records in the order asked, those joined that touch. What lies between two records is never joined in: it may
+/// belong to another namespace.
+fn runs(hashes: &[ContentHash], located: &[Located]) -> Vec<Run> {
+    let mut places: HashMap<ContentHash, Located> = located.iter().map(|at| (at.digest.hash, *at)).collect();
+    let mut runs: Vec<Run> = Vec::new();
+    // Taken out, so that a hash that was asked for twice is sent once.
+    for Located { segment, offset, length, .. } in hashes.iter().filter_map(|hash| places.remove(hash)) {
+        match runs.last_mut() {
+            Some(run) if run.segment == segment && run.offset + run.length == offset => run.length += length,
+            _ => runs.push(Run { segment, offset, length }),
+        }
+    }
+    runs
+}
+
+/// `PUT segment`: a segment whose chunks are wanted here. It is kept as it lies, once every record is verified.
+pub(crate) async fn receive(
+    State(tier): State<Tier>,
+    Asker(caller): Asker,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<SegmentAnswer>, Failure> {
+    tier.cache.check_sends(&caller)?;
+    let length = content_length(&headers).ok_or_else(|| Failure::invalid("a segment announces its length"))?;
+    if length > SEGMENT_MAX_BYTES {
+        let message = format!("a segment may have {SEGMENT_MAX_BYTES} bytes here, not {length}");
+        return Err(Error::new(ErrorKind::TooLarge, "receive segment", message).into());
+    }
+    let part = PartName { upload: tier.new_upload()?, number: 1 };
+    tier.cache.receive_part(&part, length, stream_of_body(body)).await?;
+    let adopted = tier.cache.adopt_part(&caller, &part, length).await;
+    if adopted.is_err() {
+        // What is not adopted is of no use; if this fails too, the next sweep of waiting parts takes it.
+        tier.cache.discard_parts(&part.upload).await?;
+    }
+    let swept = || Error::new(ErrorKind::Unavailable, "receive segment", "it was taken for an orphan; send it again");
+    let adopted = adopted?.ok_or_else(swept)?;
+    tier.cache.counters().bytes_in(tier.cache.name(), length);
+    let larder_base::Adopted { records, stored_bytes, raw_bytes } = adopted;
+    Ok(Json(SegmentAnswer { records, stored_bytes, raw_bytes }))
+}
+
+impl Tier {
+    /// A name that nobody can guess and that was never used: of the signer's secret, the time and a count.
+    fn new_upload(&self) -> Result<UploadId> {
+        let count = self.received.fetch_add(1, Ordering::Relaxed);
+        let signature = self.cache.signer().sign(&format!("tier segment {count}"), self.cache.clock().now());
+        signature[..32].parse()
+    }
+}
