@@ -8,6 +8,7 @@ mod pages;
 mod patience;
 mod socket;
 mod tokens;
+mod workers;
 
 pub use listener::{Listener, ServerLimits};
 pub use local::only_local;

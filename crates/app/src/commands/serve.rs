@@ -44,14 +44,14 @@ async fn serve(config: &Config, data: &Path, environment: &BTreeMap<String, Stri
     let server = compose(config, data, environment).await?;
     let also = urls[1..].join(" ");
     info!(url = %urls[0], also = (!also.is_empty()).then_some(also), "ready");
-    listener.serve(server.routes, told_to_stop()).await;
+    let served = listener.serve(server.routes, told_to_stop()).await;
     let late = server.jobs.stop(JOBS_STOP).await;
     if !late.is_empty() {
         warn!(jobs = late.join(", "), "jobs did not stop in time; they go on at the next start");
     }
     server.store.close().await?;
     info!("stopped");
-    Ok(())
+    served
 }
 
 async fn told_to_stop() {

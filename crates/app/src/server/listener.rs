@@ -1,22 +1,20 @@
 //! Accepts connections and serves them, within limits, until told to stop.
 
 use std::future::Future;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use larder_base::Result;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::open_files;
-use super::patience::{Patience, Patient};
-use super::socket::{Socket, Stream, accept};
+use super::patience::Patience;
+use super::socket::{Idle, Socket, accept};
+use super::workers::{Arrival, Workers};
 use crate::config::{Listen, ListenAddress, SocketMode};
 
 /// What a server allows at once.
@@ -69,31 +67,23 @@ impl Listener {
     }
 
     /// Serves until `stop` is done, then lets requests under way end within the drain time.
-    pub async fn serve(self, routes: Router, stop: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// When the system refuses the threads that serve.
+    pub async fn serve(self, routes: Router, stop: impl Future<Output = ()>) -> Result<()> {
         let mut stop = std::pin::pin!(stop);
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let graceful = GracefulShutdown::new();
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        // hyper counts the time between requests as part of the next head, so this is the limit of idleness.
-        http.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.patience.idle).writev(true);
-        http.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
-        let mut connections = JoinSet::new();
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut workers = Workers::start(threads, &routes, self.limits.patience)?;
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept(&room) => accepted,
-                Some(_) = connections.join_next() => continue,
                 () = &mut stop => break,
             };
-            let Some((connection, permit)) = accepted else { continue };
-            let service = TowerToHyperService::new(routes.clone());
-            let serving = graceful.watch(http.serve_connection(TokioIo::new(connection), service).into_owned());
-            connections.spawn(async move {
-                if let Err(error) = serving.await {
-                    // The client broke off, or spoke no HTTP: its matter, not the operator's.
-                    debug!(%error, "connection ended");
-                }
-                drop(permit);
-            });
+            if let Some((stream, permit)) = accepted {
+                workers.give(Arrival { stream, watcher: graceful.watcher(), permit });
+            }
         }
         drop(self.sockets);
         info!("no new connections; finishing what is under way");
@@ -104,13 +94,14 @@ impl Listener {
             );
         }
         // When this returns no request is at work on what is about to be closed.
-        connections.shutdown().await;
+        workers.end().await;
+        Ok(())
     }
 
-    async fn accept(&self, room: &Arc<Semaphore>) -> Option<(Patient<Stream>, OwnedSemaphorePermit)> {
+    async fn accept(&self, room: &Arc<Semaphore>) -> Option<(Idle, OwnedSemaphorePermit)> {
         let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
         match accept(&self.sockets).await {
-            Ok(stream) => Some((Patient::new(stream?, self.limits.patience), permit)),
+            Ok(stream) => Some((stream, permit)),
             Err(error) => {
                 // Most likely out of file descriptors; a pause lets connections end.
                 warn!(%error, "cannot accept a connection");

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use larder_base::{Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::connection::Connection;
 use crate::config::{ListenAddress, SocketMode};
@@ -63,21 +63,18 @@ impl Socket {
         }
     }
 
-    /// The next connection; none for one that has gone already.
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Stream>>> {
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Idle>> {
         match self {
-            Self::Tcp(listener) => {
-                listener.poll_accept(context).map(|accepted| Ok(Connection::new(accepted?.0).ok().map(Stream::Tcp)))
-            }
+            Self::Tcp(listener) => listener.poll_accept(context).map(|accepted| accepted?.0.into_std().map(Idle::Tcp)),
             Self::Unix(socket) => {
-                socket.listener.poll_accept(context).map(|accepted| Ok(Some(Stream::Unix(accepted?.0))))
+                socket.listener.poll_accept(context).map(|accepted| accepted?.0.into_std().map(Idle::Unix))
             }
         }
     }
 }
 
-/// The next connection of any of the sockets; none for one that has gone already.
-pub(super) async fn accept(sockets: &[Socket]) -> io::Result<Option<Stream>> {
+/// The next connection of any of the sockets.
+pub(super) async fn accept(sockets: &[Socket]) -> io::Result<Idle> {
     poll_fn(|context| {
         let accepted = sockets.iter().find_map(|socket| match socket.poll_accept(context) {
             Poll::Ready(accepted) => Some(accepted),
@@ -110,6 +107,25 @@ async fn bind_unix(path: &Path, mode: SocketMode) -> io::Result<UnixSocket> {
         return Err(error);
     }
     Ok(UnixSocket { listener, path: path.to_owned() })
+}
+
+/// A connection that is registered with no runtime.
+pub(super) enum Idle {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Stream {
+    /// Registers a connection with the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When it is gone, or the system refuses.
+    pub(super) fn attend(idle: Idle) -> io::Result<Self> {
+        match idle {
+            Idle::Tcp(stream) => Connection::new(TcpStream::from_std(stream)?).map(Self::Tcp),
+            Idle::Unix(stream) => UnixStream::from_std(stream).map(Self::Unix),
+        }
+    }
 }
 
 /// A connection of either kind.

@@ -46,7 +46,7 @@ async fn a_request_that_outlasts_the_drain_time_is_ended_before_serving_ends() {
     };
     let ((), answer) = tokio::join!(
         async {
-            serving.await;
+            serving.await.unwrap();
             was_dropped.try_recv().expect("the request is gone when serving ends");
         },
         asking
