@@ -19,7 +19,7 @@ enum TierStep {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Where {
+pub(super) enum Where {
     Disk(DiskFault),
     Bucket(Fault),
 }
@@ -66,7 +66,7 @@ fn small(tier: &Tier) -> Options {
 }
 
 /// After a sweep that takes no age into account, the bucket holds what the index speaks of and nothing else.
-fn no_orphans(tier: &Tier, store: &Store, context: &str) {
+pub(super) fn no_orphans(tier: &Tier, store: &Store, context: &str) {
     while !store.sweep_objects(Duration::ZERO).unwrap().wrapped {}
     store.sweep_objects(Duration::ZERO).unwrap();
     let archive = store.core().archive.as_ref().unwrap();
