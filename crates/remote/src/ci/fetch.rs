@@ -28,7 +28,9 @@ impl CiClient {
             wait: Duration::ZERO,
         };
         let opened = match self.http.open(&call).await {
-            Ok(answer) => body_of(answer, run.length).await,
+            // Something on the way there ignores ranges; through the server they are not ignored.
+            Ok(answer) if is_longer(&answer, run.length) && self.note_failed_transfer(&run.url) => return Ok(None),
+            Ok(answer) => body_of(answer).await,
             Err(error) => Err(error),
         };
         let body = match opened {
@@ -99,18 +101,22 @@ impl Fetch {
         }
         tokio::time::sleep(self.http.pauses().after(self.breaks, self.http.policy().first_pause)).await;
         let answer = self.http.open(&self.call).await?;
-        self.body = body_of(answer, self.length).await?.ok_or(problem)?;
+        self.body = body_of(answer).await?.ok_or(problem)?;
         self.skip = self.delivered;
         Ok(())
     }
 }
 
-/// The body of a good answer; `None` when the URL is no longer good, or something on the way to it ignores ranges.
-async fn body_of(answer: http::Response<BlobStream>, length: u64) -> Result<Option<BlobStream>> {
+/// Whether all of something came where a range of it was asked for.
+fn is_longer(answer: &http::Response<BlobStream>, length: u64) -> bool {
+    let announced = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    answer.status() == StatusCode::OK && announced.is_some_and(|announced| announced > length)
+}
+
+/// The body of a good answer; `None` when the URL is no longer good.
+async fn body_of(answer: http::Response<BlobStream>) -> Result<Option<BlobStream>> {
     let (head, body) = answer.into_parts();
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match head.status {
-        StatusCode::OK if announced.is_some_and(|announced| announced != length) => Ok(None),
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Some(body)),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
         status => {
