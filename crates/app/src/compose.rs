@@ -254,6 +254,8 @@ fn bucket_status(status: &BucketStatus) -> Value {
         "vanished": status.vanished,
         "deleted": status.deleted,
         "orphans": status.orphans,
+        "repacked": status.repacked,
+        "repacked_bytes": status.repacked_bytes,
         "failures": status.failures,
     })
 }

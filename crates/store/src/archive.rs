@@ -34,6 +34,8 @@ pub(crate) struct Counts {
     pub(crate) vanished: AtomicU64,
     pub(crate) deleted: AtomicU64,
     pub(crate) orphans: AtomicU64,
+    pub(crate) repacked: AtomicU64,
+    pub(crate) repacked_bytes: AtomicU64,
 }
 
 /// All objects that are or may be in the bucket, as the index has them.

@@ -18,7 +18,11 @@ use crate::row::ObjectState;
 use crate::store::Store;
 use crate::sweep::Swept;
 
+mod repack;
 mod segment;
+
+pub(crate) use repack::Progress as Repacking;
+pub use repack::Repacked;
 
 /// Segments dropped before the index is brought up to date and their files are removed.
 const SEGMENTS_AT_ONCE: usize = 8;

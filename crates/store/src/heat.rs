@@ -64,6 +64,10 @@ impl SegmentHeat {
         (!self.frozen || self.is_touched(ordinal, lives)) && !self.bad.contains(&ordinal)
     }
 
+    fn may_freeze(&self, lives: impl Fn(u64) -> bool) -> bool {
+        self.pins == 0 && !self.held.is_some_and(lives)
+    }
+
     fn set(&mut self, slice: u64, ordinal: u32, lives: impl Fn(u64) -> bool) {
         let at = match self.touched.iter().position(|(of, _)| *of == slice) {
             Some(at) => at,
@@ -231,12 +235,17 @@ impl Heat {
         segment.held_marked != Some(slice)
     }
 
+    /// Whether [`Heat::freeze`] would begin an eviction now.
+    pub(crate) fn may_freeze(&self, id: u32, now: Timestamp) -> bool {
+        self.segment(id).is_some_and(|segment| segment.lock().may_freeze(self.lives(now)))
+    }
+
     /// Begins the eviction of a segment, unless it is leased or held. From now on a record that was not touched is gone;
     /// one that was will be written again elsewhere.
     pub(crate) fn freeze(&self, id: u32, now: Timestamp) -> bool {
         let Some(segment) = self.segment(id) else { return false };
         let mut segment = segment.lock();
-        if segment.pins > 0 || segment.held.is_some_and(self.lives(now)) {
+        if !segment.may_freeze(self.lives(now)) {
             return false;
         }
         segment.frozen = true;

@@ -116,13 +116,34 @@ impl Index {
         &self,
         table: Table,
         start: &[u8],
-        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+        each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
-        let changed = self.overlay.scan(table, start);
-        let mut changed = changed.iter().peekable();
-        let transaction = self.read()?;
         // LMDB takes no empty key, not even as a bound.
         let from = if start.is_empty() { Bound::Unbounded } else { Bound::Included(start) };
+        self.scan_from(table, from, start, each)
+    }
+
+    /// As [`Index::scan`], of all rows with keys beyond one.
+    pub(crate) fn scan_after(
+        &self,
+        table: Table,
+        key: &[u8],
+        each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let from = if key.is_empty() { Bound::Unbounded } else { Bound::Excluded(key) };
+        self.scan_from(table, from, &[], each)
+    }
+
+    fn scan_from(
+        &self,
+        table: Table,
+        from: Bound<&[u8]>,
+        start: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let changed = self.overlay.scan(table, from, start);
+        let mut changed = changed.iter().peekable();
+        let transaction = self.read()?;
         let rows = self.tables[table as usize]
             .range(&transaction, &(from, Bound::Unbounded))
             .map_err(|error| self.failed("scan index", error))?;

@@ -51,7 +51,7 @@ pub use account::{Account, AccountLimits, Stamp, Sum, UnusedScope};
 pub use blobs::BlobReader;
 pub use bucket::{Bucket, BucketOptions, Object, ObjectName, ObjectPage};
 pub use disk::{Disk, DiskFile, FsDisk};
-pub use evict::Evicted;
+pub use evict::{Evicted, Repacked};
 pub use options::{Durability, Options};
 pub use recover::Recovery;
 pub use scrub::Scrubbed;

@@ -4,6 +4,7 @@
 //! a layer is taken away only after LMDB has it, so nothing falls between.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,12 +75,11 @@ impl Overlay {
     }
 
     /// The changes of all rows whose key begins with `start`.
-    pub(crate) fn scan(&self, table: Table, start: &[u8]) -> BTreeMap<Box<[u8]>, Option<Bytes>> {
+    pub(crate) fn scan(&self, table: Table, from: Bound<&[u8]>, start: &[u8]) -> BTreeMap<Box<[u8]>, Option<Bytes>> {
         let layers = self.layers.read();
         let mut found = BTreeMap::new();
         for layer in layers.flushing.as_deref().into_iter().chain([&layers.current]) {
-            let rows =
-                layer.rows(table).range::<[u8], _>((std::ops::Bound::Included(start), std::ops::Bound::Unbounded));
+            let rows = layer.rows(table).range::<[u8], _>((from, Bound::Unbounded));
             found.extend(
                 rows.take_while(|(key, _)| key.starts_with(start)).map(|(key, row)| (key.clone(), row.clone())),
             );

@@ -80,6 +80,10 @@ pub struct BucketStatus {
     pub deleted: u64,
     /// Objects that nothing spoke of deleted since the opening.
     pub orphans: u64,
+    /// Segments repacked since the opening.
+    pub repacked: u64,
+    /// Bytes of their objects that were not written again.
+    pub repacked_bytes: u64,
     /// Times it did not answer since it last did; 0 when it can be reached.
     pub failures: u32,
 }
@@ -137,6 +141,8 @@ impl Store {
             vanished: count(&counts.vanished),
             deleted: count(&counts.deleted),
             orphans: count(&counts.orphans),
+            repacked: count(&counts.repacked),
+            repacked_bytes: count(&counts.repacked_bytes),
             failures: archive.failures(),
         })
     }

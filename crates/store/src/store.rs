@@ -50,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) core: Arc<Core>,
     pub(crate) checkpointer: Arc<Checkpointer>,
     pub(crate) evicting: Mutex<crate::evict::Progress>,
+    pub(crate) repacking: Mutex<crate::evict::Repacking>,
     pub(crate) scrubbing: Mutex<crate::scrub::Progress>,
     /// Held while a segment is shipped.
     pub(crate) shipping: Mutex<()>,
@@ -140,6 +141,7 @@ impl Store {
             core,
             checkpointer,
             evicting: Mutex::default(),
+            repacking: Mutex::default(),
             scrubbing: Mutex::default(),
             shipping: Mutex::default(),
             sweeping: Mutex::default(),

@@ -12,10 +12,12 @@ mod signature;
 mod state;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use larder_base::Clock;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 pub use fault::Fault;
 pub use operation::Operation;
@@ -45,6 +47,35 @@ struct Shared {
     faults: Mutex<Faults>,
     seen: Mutex<Vec<Operation>>,
     session: Mutex<Option<String>>,
+    held: AtomicUsize,
+    /// How often what was held was let go on.
+    releases: watch::Sender<u64>,
+}
+
+impl Shared {
+    /// Returns when the test lets held requests go on.
+    async fn hold(&self) {
+        let mut releases = self.releases.subscribe();
+        let _held = Held::new(&self.held);
+        // The sender lives as long as this.
+        let _ = releases.changed().await;
+    }
+}
+
+/// A request that is held, until its connection is gone or the test lets it go on.
+struct Held<'a>(&'a AtomicUsize);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl FakeS3 {
@@ -59,6 +90,8 @@ impl FakeS3 {
             faults: Mutex::default(),
             seen: Mutex::default(),
             session: Mutex::default(),
+            held: AtomicUsize::new(0),
+            releases: watch::Sender::new(0),
         });
         let url = server::start(Arc::clone(&shared)).await;
         Self { url, shared }
@@ -72,6 +105,21 @@ impl FakeS3 {
     /// Breaks the next `times` requests of a kind.
     pub fn inject(&self, operation: Operation, fault: Fault, times: usize) {
         self.shared.faults.lock().add(operation, fault, times);
+    }
+
+    /// How many requests are held now.
+    pub fn held(&self) -> usize {
+        self.shared.held.load(Ordering::SeqCst)
+    }
+
+    /// Lets the requests that are held go on.
+    pub fn release(&self) {
+        self.shared.releases.send_modify(|releases| *releases += 1);
+    }
+
+    /// Breaks nothing any more of what [`FakeS3::inject`] and [`FakeS3::deny`] asked for.
+    pub fn heal(&self) {
+        *self.shared.faults.lock() = Faults::default();
     }
 
     /// Denies requests of these kinds from now on.

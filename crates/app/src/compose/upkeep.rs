@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder_base::{BoxFuture, Result};
 use larder_cache::{Job, Jobs, Next};
-use larder_store::{Evicted, Scrubbed, StoreService, StoreStatus, Swept};
+use larder_store::{Evicted, Repacked, Scrubbed, StoreService, StoreStatus, Swept};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -28,12 +28,17 @@ const SHIPPING_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// The pause between two pages of a sweep.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked for segments in the bucket that are half dead: the entries are read for it.
+const REPACKING_EVERY: Duration = Duration::from_secs(3600);
+/// The pause between two steps of that.
+const REPACKING_PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts the jobs of a store. `orphan_age` is for objects of its bucket that nothing speaks of.
 pub fn start(jobs: &Jobs, store: &StoreService, orphan_age: Duration) {
     if store.store().has_bucket() {
         jobs.start(Arc::new(Shipping { store: store.clone() }));
         jobs.start(Arc::new(ObjectSweep { store: store.clone(), orphan_age, total: Mutex::default() }));
+        jobs.start(Arc::new(Repacking { store: store.clone(), pass: Mutex::default() }));
     }
     jobs.start(Arc::new(Eviction { store: store.clone(), total: Mutex::default() }));
     jobs.start(Arc::new(Scrub { store: store.clone(), total: Mutex::default() }));
@@ -155,6 +160,50 @@ impl Job for ObjectSweep {
             ByteSize(total.bytes),
             total.forgotten
         )
+    }
+}
+
+/// Writes again what lives of half-dead segments in the bucket, so that their objects go.
+struct Repacking {
+    store: StoreService,
+    /// What the present pass did, and what the last whole one did, if there was one.
+    pass: Mutex<(Repacked, Option<Repacked>)>,
+}
+
+impl Job for Repacking {
+    fn name(&self) -> &'static str {
+        "repacking"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            let step = self.store.remote(larder_store::Store::repack_step).await?;
+            let mut pass = self.pass.lock();
+            pass.0.add(&step);
+            if step.wrapped {
+                *pass = (Repacked::default(), Some(pass.0));
+            }
+            Ok(Next::After(if step.wrapped { REPACKING_EVERY } else { REPACKING_PAUSE }))
+        })
+    }
+
+    fn status(&self) -> String {
+        let all = match self.store.store().status() {
+            Ok(StoreStatus { bucket: Some(bucket), .. }) => {
+                format!("{} segments repacked since the start, {}", bucket.repacked, ByteSize(bucket.repacked_bytes))
+            }
+            Ok(_) => return String::new(),
+            Err(error) => return error.to_string(),
+        };
+        match self.pass.lock().1 {
+            Some(last) => format!(
+                "{all}; in the last pass {} segments, {} blobs and entries kept, {}",
+                last.segments,
+                last.kept,
+                ByteSize(last.bytes)
+            ),
+            None => format!("{all}; no pass is complete yet"),
+        }
     }
 }
 

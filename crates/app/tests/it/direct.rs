@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use larder_base::{Clock, Timestamp};
@@ -11,6 +12,9 @@ use tokio::runtime::Runtime;
 use crate::crash;
 use crate::save_restore::{self, describe, make_tree};
 use crate::server::{Machine, Server, with_environment};
+
+mod cuts;
+mod faults;
 
 struct WallClock;
 
@@ -55,6 +59,34 @@ impl Place {
 
     fn objects(&self) -> Vec<String> {
         self.store.keys()
+    }
+}
+
+/// A command that is under way.
+struct Running(Child);
+
+impl Running {
+    fn start(machine: &Machine, folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = machine.command(folder, &["--json"]);
+        Self(command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Ends it as a runner that is taken away does.
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
+    /// The word for what it came to; it is no failure of the build.
+    fn result(self) -> String {
+        let output = self.0.wait_with_output().unwrap();
+        assert!(output.status.success(), "a cache that fails is no failure of the build");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["result"].as_str().unwrap().to_owned()
     }
 }
 

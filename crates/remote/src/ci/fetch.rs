@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
 use larder_base::{BlobStream, Error, ErrorKind, Result};
 use larder_proto::ci::Run;
@@ -27,6 +28,8 @@ impl CiClient {
             wait: Duration::ZERO,
         };
         let opened = match self.http.open(&call).await {
+            // Something on the way there ignores ranges; through the server they are not ignored.
+            Ok(answer) if is_longer(&answer, run.length) && self.note_failed_transfer(&run.url) => return Ok(None),
             Ok(answer) => body_of(answer).await,
             Err(error) => Err(error),
         };
@@ -102,6 +105,12 @@ impl Fetch {
         self.skip = self.delivered;
         Ok(())
     }
+}
+
+/// Whether all of something came where a range of it was asked for.
+fn is_longer(answer: &http::Response<BlobStream>, length: u64) -> bool {
+    let announced = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    answer.status() == StatusCode::OK && announced.is_some_and(|announced| announced > length)
 }
 
 /// The body of a good answer; `None` when the URL is no longer good.

@@ -143,6 +143,16 @@ async fn a_run_of_another_length_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_run_from_elsewhere_whose_range_is_ignored_is_to_be_located_again_through_the_server() {
+    let script = Script::run(vec![ok("all of the object")]);
+    let client = client(&script);
+    let elsewhere = Run { url: format!("{}/object", script.url), ..run(10) };
+    assert!(!client.through_server());
+    assert!(client.fetch_run(&elsewhere).await.unwrap().is_none());
+    assert!(client.through_server());
+}
+
+#[tokio::test]
 async fn a_run_whose_url_is_no_longer_good_is_to_be_located_again() {
     for status in ["403 Forbidden", "404 Not Found"] {
         let script = Script::run(vec![Step::Answer(status, b"<Error/>".to_vec())]);

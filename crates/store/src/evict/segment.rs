@@ -29,13 +29,16 @@ const COPY_AT_ONCE: u64 = 1 << 20;
 
 /// What is to become of a segment's records.
 #[derive(Default)]
-struct Plan {
+pub(super) struct Plan {
     /// Blobs in use: offset, ordinal and line of their records.
     keep: Vec<(u64, u32, TrailerLine)>,
-    keep_bytes: u64,
-    drop: Vec<(ContentHash, u32)>,
+    /// Bytes of the records of these and of the entries in use.
+    pub(super) keep_bytes: u64,
+    /// Blobs that are not: their ordinals.
+    pub(super) drop: Vec<(ContentHash, u32)>,
     keep_entries: Vec<(EntryAddress, u32)>,
-    drop_entries: Vec<(EntryAddress, u32, u64)>,
+    /// Entries that are not: their ordinals and revisions.
+    pub(super) drop_entries: Vec<(EntryAddress, u32, u64)>,
     grants: Vec<Grant>,
     adoptions: Vec<Adoption>,
     removals: Vec<Removal>,
@@ -280,7 +283,7 @@ fn is_whole(header: &RecordHeader, body: &Bytes) -> bool {
 }
 
 /// What becomes of a segment, whose chunks may be `lost`.
-fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer, lost: bool) -> Result<Plan> {
+pub(super) fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer, lost: bool) -> Result<Plan> {
     let rows = Rows::new(core);
     let mut plan = Plan::default();
     let path = core.files.path(id);

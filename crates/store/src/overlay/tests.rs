@@ -1,3 +1,5 @@
+use std::ops::Bound;
+
 use bytes::Bytes;
 
 use super::{Layer, Overlay};
@@ -25,7 +27,7 @@ fn the_newest_layer_wins_and_a_deleted_row_hides_what_is_below() {
     assert_eq!(get(&overlay, "a"), Some(None));
     assert_eq!(get(&overlay, "b"), Some(Some("old".into())));
     assert_eq!(get(&overlay, "d"), None);
-    let rows = overlay.scan(Table::Meta, b"");
+    let rows = overlay.scan(Table::Meta, Bound::Unbounded, b"");
     let keys: Vec<_> = rows.iter().map(|(key, row)| (&key[..], row.is_some())).collect();
     assert_eq!(keys, [(&b"a"[..], false), (b"b", true), (b"c", true)]);
     drop(flushing);
@@ -51,5 +53,5 @@ fn a_flush_that_failed_comes_again_with_what_was_changed_since() {
 fn a_scan_keeps_to_its_beginning() {
     let overlay = Overlay::default();
     overlay.publish(layer(&[("a", Some("")), ("ab", Some("")), ("abc", Some("")), ("b", Some(""))]));
-    assert_eq!(overlay.scan(Table::Meta, b"ab").len(), 2);
+    assert_eq!(overlay.scan(Table::Meta, Bound::Included(b"ab"), b"ab").len(), 2);
 }

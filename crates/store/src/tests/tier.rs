@@ -19,6 +19,7 @@ mod adopt;
 mod crash;
 mod quota;
 mod rebuild;
+mod repack;
 
 const RETENTION: Duration = Duration::from_secs(3600);
 const LONG: Duration = Duration::from_secs(2 * 3600);

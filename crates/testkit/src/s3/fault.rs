@@ -19,6 +19,14 @@ pub enum Fault {
     BreakOff(usize),
     /// It is done, and the body of the answer stops after so many bytes.
     Stall(usize),
+    /// It waits, its body unread, until the test lets it go on ([`super::FakeS3::release`]).
+    Hold,
+    /// As `Hold`, with at least so many bytes of its body read.
+    HoldBody(usize),
+    /// It is done, and its answer waits.
+    HoldAnswer,
+    /// None: it is served as ever, so that a later one is broken.
+    Pass,
     /// It is done, and the answer is a 200 with the whole object, whatever range was asked for.
     IgnoreRange,
 }

@@ -54,9 +54,15 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
         return Ok(refuse(shared, &head.method, &Refused(404, "NoSuchBucket", path.to_owned())));
     };
     shared.seen.lock().push(operation);
-    // All of it, whatever the answer: a client need not look for one while it is still sending.
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let fault = shared.faults.lock().take(operation);
+    if fault == Some(Fault::Hold) {
+        shared.hold().await;
+    }
+    // All of it, whatever the answer: a client need not look for one while it is still sending.
+    let body = match fault {
+        Some(Fault::HoldBody(after)) => collect_holding(shared, body, after).await?,
+        _ => body.collect().await.map_err(io::Error::other)?.to_bytes(),
+    };
     match fault {
         Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::Refuse(status, code)) => {
@@ -80,6 +86,9 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
             signature::check(&head.method, path, &query, &headers, asked.now, session.as_deref())
         })
         .and_then(|()| shared.state.lock().answer(&asked));
+    if fault == Some(Fault::HoldAnswer) {
+        shared.hold().await;
+    }
     Ok(match (done, fault) {
         (_, Some(Fault::ResetAfter)) => return Err(io::ErrorKind::ConnectionReset.into()),
         (Err(refused), _) => refuse(shared, &head.method, &refused),
@@ -87,6 +96,22 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
         (Ok(reply), Some(Fault::Stall(after))) => response(shared, reply, |body| cut(&body, after, false)),
         (Ok(reply), _) => response(shared, reply, whole),
     })
+}
+
+/// A body, with a pause once so many bytes of it came.
+async fn collect_holding(shared: &Shared, mut body: Incoming, after: usize) -> io::Result<Bytes> {
+    let mut whole = Vec::new();
+    let mut was_held = false;
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame.map_err(io::Error::other)?.into_data() {
+            whole.extend_from_slice(&piece);
+        }
+        if whole.len() >= after && !was_held {
+            was_held = true;
+            shared.hold().await;
+        }
+    }
+    Ok(whole.into())
 }
 
 fn allowed(shared: &Shared, operation: Operation) -> Result<(), Refused> {

@@ -11,6 +11,7 @@ enum TierStep {
     Ship,
     Offload,
     Sweep,
+    Repack,
     /// A part that the client puts into the bucket.
     Direct {
         number: u32,
@@ -19,7 +20,7 @@ enum TierStep {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Where {
+pub(super) enum Where {
     Disk(DiskFault),
     Bucket(Fault),
 }
@@ -35,10 +36,10 @@ fn tier_script(seed: u64) -> Vec<TierStep> {
             3..5 => steps.push(TierStep::Offload),
             5 => steps.push(TierStep::Sweep),
             6 => steps.push(TierStep::Direct { number, contents: (0..4).map(content).collect() }),
-            _ => {}
+            _ => steps.push(TierStep::Repack),
         }
     }
-    steps.extend([TierStep::Ship, TierStep::Ship, TierStep::Offload, TierStep::Sweep]);
+    steps.extend([TierStep::Ship, TierStep::Ship, TierStep::Offload, TierStep::Repack, TierStep::Sweep]);
     steps
 }
 
@@ -48,6 +49,14 @@ fn run(tier: &Tier, store: &Store, model: &mut Model, step: &TierStep) -> larder
         TierStep::Ship => drop(store.ship_next()?),
         TierStep::Offload => drop(store.offload_until(|_| false)?),
         TierStep::Sweep => drop(store.sweep_objects(AGE)?),
+        TierStep::Repack => {
+            // A pass has few steps here, and one that fails is taken up by the next.
+            for _ in 0..20 {
+                if store.repack_step()?.wrapped {
+                    break;
+                }
+            }
+        }
         TierStep::Direct { number, contents } => {
             contents.iter().for_each(|content| model.may_have("up", content));
             let bytes = upload_body(contents);
@@ -66,7 +75,7 @@ fn small(tier: &Tier) -> Options {
 }
 
 /// After a sweep that takes no age into account, the bucket holds what the index speaks of and nothing else.
-fn no_orphans(tier: &Tier, store: &Store, context: &str) {
+pub(super) fn no_orphans(tier: &Tier, store: &Store, context: &str) {
     while !store.sweep_objects(Duration::ZERO).unwrap().wrapped {}
     store.sweep_objects(Duration::ZERO).unwrap();
     let archive = store.core().archive.as_ref().unwrap();
