@@ -44,7 +44,8 @@ pub trait Bucket: Send + Sync {
     /// are not to reach the bucket. Nothing is asked of the bucket.
     fn read_url(&self, name: &ObjectName, offset: u64, length: u64, lifetime: Duration) -> Result<Option<TransferUrl>>;
 
-    /// A URL by which whoever holds it makes an object of exactly `length` bytes; otherwise as [`Bucket::read_url`].
+    /// A URL by which whoever holds it makes an object of exactly `length` bytes, once: where there is an object of the name
+    /// it stays as it is. `None` also where the bucket cannot promise that.
     fn put_url(&self, name: &ObjectName, length: u64, lifetime: Duration) -> Result<Option<TransferUrl>>;
 }
 

@@ -14,7 +14,7 @@ use crate::body::Shipment;
 use crate::bucket::ObjectName;
 use crate::committer::Terms;
 use crate::core::Core;
-use crate::disk::OnDisk;
+use crate::disk::{DiskFile, OnDisk};
 use crate::files::{SEGMENTS, segment_path, stub_path};
 use crate::group::{Group, weight};
 use crate::index::Table;
@@ -61,23 +61,45 @@ impl Store {
                 continue;
             }
             let _pinned = Pinned(core, segment);
-            let Some(file) = core.segment_file(segment)? else { continue };
-            let path = segment_path(segment);
-            let bytes = file.size().at("measure segment", &path)?;
-            if read_trailer(&*file, bytes).at("read segment", &path)?.is_none() {
-                // Without its table nobody could tell later what is in the object.
-                archive.note_unshippable(segment);
-                continue;
-            }
+            let (file, bytes) = match self.shippable(segment) {
+                Ok(Some(shippable)) => shippable,
+                Ok(None) => {
+                    // Without its table nobody could tell later what is in the object.
+                    archive.note_unshippable(segment);
+                    continue;
+                }
+                Err(error) => {
+                    // Its own matter: what cannot be read must not keep the others on the disk, and the scrub tells of it.
+                    tracing::warn!(segment, %error, "a segment cannot be read and is not shipped until the next start");
+                    archive.note_unshippable(segment);
+                    continue;
+                }
+            };
             let object = archive.segment_name(segment);
             self.make_bucket_room(archive, bytes)?;
             self.log_shipment(archive, Shipment { segment, made: false, length: bytes, object: object.clone() })?;
-            archive.bucket.put(&object, file, bytes)?;
+            if let Err(error) = archive.bucket.put(&object, Arc::clone(&file), bytes) {
+                if can_be_read(&*file, bytes) {
+                    return Err(error);
+                }
+                tracing::warn!(segment, %error, "a segment cannot be read and is not shipped until the next start");
+                archive.note_unshippable(segment);
+                continue;
+            }
             self.log_shipment(archive, Shipment { segment, made: true, length: bytes, object: object.clone() })?;
             archive.counts.shipped.fetch_add(1, Ordering::Relaxed);
             return Ok(Some(Shipped { segment: u64::from(segment), bytes, object }));
         }
         Ok(None)
+    }
+
+    /// The file of a sealed segment and its bytes; `None` when it is gone or lacks the table of its records.
+    fn shippable(&self, segment: u32) -> Result<Option<(Arc<dyn DiskFile>, u64)>> {
+        let Some(file) = self.core().segment_file(segment)? else { return Ok(None) };
+        let path = segment_path(segment);
+        let bytes = file.size().at("measure segment", &path)?;
+        let trailer = read_trailer(&*file, bytes).at("read segment", &path)?;
+        Ok(trailer.map(|_| (file, bytes)))
     }
 
     /// The object that a segment is in, with the bytes of it that are there, if it is in the bucket: ranges of that object
@@ -214,6 +236,20 @@ impl Core {
         sealed.retain(|id| self.heat.exists(*id) && archive.stored(*id).is_none() && !archive.is_unshippable(*id));
         Ok(sealed)
     }
+}
+
+/// Whether all of a file is there to be read; asked only when sending it failed.
+fn can_be_read(file: &dyn DiskFile, length: u64) -> bool {
+    let mut piece = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < length {
+        let wanted = usize::try_from(length - at).unwrap_or(usize::MAX).min(piece.len());
+        match file.read_at(&mut piece[..wanted], at) {
+            Ok(read) if read > 0 => at += read as u64,
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Appends a shipment.

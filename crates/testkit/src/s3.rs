@@ -157,6 +157,11 @@ impl FakeS3 {
         self.shared.state.lock().objects.keys().cloned().collect()
     }
 
+    /// How many puts to names with `part` in them would have replaced an object.
+    pub fn overwriting_puts(&self, part: &str) -> usize {
+        self.shared.state.lock().overwriting.iter().filter(|name| name.contains(part)).count()
+    }
+
     /// Puts an object past the protocol.
     pub fn put(&self, key: &str, body: impl Into<Bytes>) {
         let now = self.shared.clock.now();

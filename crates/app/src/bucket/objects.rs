@@ -8,10 +8,14 @@ use futures_util::stream;
 use larder_base::{BlobStream, Error, ErrorKind, Result, TransferUrl};
 use larder_remote::s3::{self, ObjectBody, Presigned};
 use larder_store::{Bucket, DiskFile, Object, ObjectName, ObjectPage};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 /// Bytes of a segment that are read at once while it is sent.
 const PIECE: u64 = 1 << 20;
+
+/// How long a client that asks for a URL waits for the trial of the store.
+const TRIAL: Duration = Duration::from_secs(3);
 
 /// Objects of one bucket. Every call waits, so none may be made by a thread that serves connections.
 pub struct Objects {
@@ -19,12 +23,44 @@ pub struct Objects {
     runtime: Handle,
     /// Whether clients get URLs.
     direct: bool,
+    /// Whether clients may put: only where the store keeps the first object of a name. Else whoever has a URL could put
+    /// another in the place of what was verified. Unknown until the store was asked.
+    takes_parts: Mutex<Option<bool>>,
 }
 
 impl Objects {
     /// The objects of a bucket, fetched on the runtime that this is called in.
     pub fn new(bucket: s3::Bucket, direct: bool) -> Self {
-        Self { bucket, runtime: Handle::current(), direct }
+        Self { bucket, runtime: Handle::current(), direct, takes_parts: Mutex::new(None) }
+    }
+
+    fn takes_parts(&self) -> bool {
+        // While one asks, the others do not wait: their parts go through the server.
+        let Some(mut takes_parts) = self.takes_parts.try_lock() else { return false };
+        if let Some(known) = *takes_parts {
+            return known;
+        }
+        let key = format!("check/first-{}", super::nonce());
+        let trial = self.runtime.block_on(async {
+            let trial = tokio::time::timeout(TRIAL, self.bucket.keeps_the_first(&key)).await;
+            trial.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "try bucket", "no answer in time")))
+        });
+        match trial {
+            Ok(keeps) => {
+                if !keeps {
+                    tracing::warn!(
+                        bucket = self.bucket.name(),
+                        "the store does not keep the first object of a name (If-None-Match); uploads go through this server"
+                    );
+                }
+                *takes_parts = Some(keeps);
+                keeps
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the store could not be asked; this part goes through the server");
+                false
+            }
+        }
     }
 }
 
@@ -65,10 +101,10 @@ impl Bucket for Objects {
     }
 
     fn put_url(&self, name: &ObjectName, length: u64, life: Duration) -> Result<Option<TransferUrl>> {
-        if !self.direct {
+        if !self.direct || !self.takes_parts() {
             return Ok(None);
         }
-        let signed = self.runtime.block_on(self.bucket.presign_put(name.as_str(), length, life))?;
+        let signed = self.runtime.block_on(self.bucket.presign_new(name.as_str(), length, life))?;
         Ok(Some(transfer_url(signed)))
     }
 }

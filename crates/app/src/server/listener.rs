@@ -93,7 +93,7 @@ impl Listener {
                 "requests were still under way at the deadline and are cut off"
             );
         }
-        // When this returns no request is at work on what is about to be closed.
+        // What is at work beyond this meets a closed store, which is an error and no harm.
         workers.end().await;
         Ok(())
     }

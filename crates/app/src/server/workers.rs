@@ -61,7 +61,8 @@ impl Workers {
         let _ = self.workers[self.next].arrivals.send(arrival);
     }
 
-    /// Cuts off what is still served. When this returns no request is at work.
+    /// Cuts off what is still served. When this returns no request of HTTP/1 is at work; a stream of HTTP/2, and what reads or
+    /// writes a file for either, may still be, and meets a closed store.
     pub(super) async fn end(self) {
         for Worker { arrivals, cut, ended } in self.workers {
             drop(arrivals);

@@ -106,6 +106,8 @@ impl CiClient {
             let sent = self.http.exchange(&call, super::ANSWER_MAX_BYTES).await;
             let again = match &sent {
                 Ok(answer) if answer.status().is_success() => return Ok(()),
+                // It is there: put by a try whose answer was lost. What is there is verified before it counts.
+                Ok(answer) if answer.status() == StatusCode::PRECONDITION_FAILED => return Ok(()),
                 // Expired here is 403; a bucket says 403 too, and some say 401.
                 Ok(answer) if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
                     // A fresh URL that is refused as well was not too old.

@@ -105,6 +105,18 @@ fn count(bucket: &FaultyBucket, verb: &str) -> usize {
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_keeps_no_other_from_being_shipped() {
+    let tier = Tier::new();
+    let store = tier.open();
+    fill(&store, 1, 30);
+    let waiting = store.status().unwrap().bucket.unwrap().waiting_segments;
+    store.core().files.forget(1);
+    tier.disk.remove(&segment_path(1)).unwrap();
+    assert_eq!(ship_all(&store), waiting - 1);
+    assert_eq!(store.status().unwrap().bucket.unwrap().waiting_segments, 0, "evictions do not wait for it");
+}
+
+#[test]
 fn what_was_shipped_and_left_the_disk_is_read_from_the_bucket() {
     let tier = Tier::new();
     let mut store = tier.open();

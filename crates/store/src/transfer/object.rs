@@ -28,8 +28,8 @@ impl Store {
     /// and makes its chunks present in the namespace, durably. The object stays where it is. `None` when there is no such
     /// object, or it was adopted before.
     ///
-    /// Whoever may still write the object later cannot harm by it: every chunk that is read from the bucket must hash to
-    /// its name.
+    /// Nobody writes the object again: see [`Bucket::put_url`](crate::Bucket::put_url). If somebody does all the same, every
+    /// chunk that is read from the bucket must hash to its name, so that what was there is lost and nothing false is served.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when a record is bad or not allowed, or there are not exactly `length` bytes; then nothing of

@@ -40,12 +40,14 @@ pub(super) struct State {
     /// By id.
     pub(super) uploads: BTreeMap<String, Upload>,
     pub(super) page: usize,
+    /// The names that were put to without asking that the first be kept.
+    pub(super) overwriting: Vec<String>,
     begun: u64,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), uploads: BTreeMap::new(), page: 1000, begun: 0 }
+        Self { objects: BTreeMap::new(), uploads: BTreeMap::new(), page: 1000, overwriting: Vec::new(), begun: 0 }
     }
 }
 
@@ -71,6 +73,12 @@ impl State {
     pub(super) fn answer(&mut self, asked: &Asked<'_>) -> Done {
         match asked.operation {
             Operation::Put => {
+                if asked.headers.contains_key("if-none-match") && self.objects.contains_key(asked.key) {
+                    return Err(Refused(412, "PreconditionFailed", "there is an object of this name".to_owned()));
+                }
+                if !asked.headers.contains_key("if-none-match") {
+                    self.overwriting.push(asked.key.to_owned());
+                }
                 let etag = self.put(asked.key, asked.body.clone(), asked.now);
                 Ok(Reply { status: 200, headers: vec![("etag", etag)], ..Reply::default() })
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_base::{PartName, UploadId};
+use larder_base::{Attributes, DoorName, Entries, EntryAddress, EntryBody, NewEntry, PartName, PutIf, Scope, UploadId};
 use larder_testkit::faulty::{Fault, Gate, Verb};
 use larder_testkit::segment;
 
@@ -92,4 +92,32 @@ async fn a_server_that_starts_carries_on_with_what_was_finished() {
     let second = world.start();
     let (_, end) = second.as_anyone().get(&format!("uploads/{upload}?wait_ms={WAIT}")).await;
     assert_eq!(end["state"], "published");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_an_older_server_wrote_is_forgotten_and_keeps_no_other_from_being_swept() {
+    let world = World::new();
+    let server = world.start_idle();
+    let client = server.as_anyone();
+    let sample = Sample::of(&["one"]);
+    for old in [&br#"{"version":1,"stage":{"open":{"parts":{}}}}"#[..], b"not even JSON"] {
+        let address = EntryAddress {
+            namespace: "~ci".parse().unwrap(),
+            scope: Scope::Trusted,
+            door: DoorName::new("ci-upload"),
+            key: "7".repeat(32).parse().unwrap(),
+        };
+        let entry = NewEntry {
+            body: EntryBody::Value(old.into()),
+            attributes: Attributes::from([("stage".to_owned(), "open".to_owned())]),
+            links: [].into(),
+            writer: "larder".to_owned(),
+        };
+        world.memory.put(&address, entry, PutIf::Always).await.unwrap();
+        let left = client.upload("left", &sample).await;
+        world.clock.advance(Duration::from_secs(world.settings.upload_idle_seconds + 1));
+        server.sweep().await;
+        assert_eq!(client.get(&format!("uploads/{left}")).await.1["state"], "aborted");
+        assert!(world.memory.get(&address, larder_base::Access::Check).await.unwrap().is_none());
+    }
 }

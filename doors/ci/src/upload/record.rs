@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use larder_base::{
-    Access, Attributes, ByteRange, DoorName, Entry, EntryAddress, EntryBody, Error, ErrorKind, Key, Namespace,
-    NewEntry, PutIf, PutOutcome, Result, Scope, Timestamp, UploadId, segment,
+    Access, Attributes, ByteRange, DoorName, Entry, EntryAddress, EntryBody, Key, Namespace, NewEntry, PutIf,
+    PutOutcome, Result, Scope, Timestamp, UploadId, segment,
 };
 use larder_cache::{Caller, DoorCache, Lookup};
 use larder_proto::ci::{Existing, Received, UploadState, UploadStatus};
@@ -27,7 +27,8 @@ const DOOR: DoorName = DoorName::new("ci-upload");
 /// door's name it is an address that no client can name.
 const NAMESPACE: &str = "~ci";
 const STAGE: &str = "stage";
-const VERSION: u32 = 1;
+/// Of the form below. What has another is not read: it is of a server that is gone, and its client has given it up.
+const VERSION: u32 = 2;
 
 /// One upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,11 @@ impl Upload {
             parts: BTreeMap::new(),
             stage: Stage::Open,
         }
+    }
+
+    /// The upload that [`Upload::new_entry`] wrote; `None` when it is of another version, or none at all.
+    fn decode(value: &[u8]) -> Option<Self> {
+        serde_json::from_slice(value).ok().filter(|upload: &Self| upload.version == VERSION)
     }
 
     /// Whether it was begun by this caller, with the rights it has now.
@@ -238,10 +244,11 @@ impl Uploads {
         let found = self.entries.lookup(&self.keeper, &key_of(id), Access::Check).await?;
         let Lookup::Hit(found) = found else { return Ok(None) };
         let Some(value) = self.value(&found.entry).await? else { return Ok(None) };
-        let upload: Upload = serde_json::from_slice(&value).map_err(|error| {
-            Error::new(ErrorKind::Corrupt, "read upload", format!("{id} is not what this door writes"))
-                .with_source(error)
-        })?;
+        let Some(upload) = Upload::decode(&value) else {
+            tracing::warn!(upload = %id, "an upload of another version, or damaged, is forgotten; it can be sent again");
+            self.remove(id).await?;
+            return Ok(None);
+        };
         Ok(Some(Kept { upload, revision: found.entry.revision, changed: found.entry.created }))
     }
 

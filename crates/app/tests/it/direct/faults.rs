@@ -30,6 +30,8 @@ impl Job {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(&folder.path().join("data"), &[]);
         make_tree(&folder.path().join("one"));
+        // So that faults meet clients, and not the server's trial of the bucket.
+        try_bucket(&server);
         Self { folder, server }
     }
 
@@ -144,6 +146,7 @@ fn a_url_that_expired_before_it_was_used_is_renewed() {
     let place = Place::new();
     place.behind(&[("LARDER_DOOR_CI_URL_SECONDS", "1")], || {
         let job = Job::new();
+        let (puts, objects) = (place.count(Operation::Put), place.objects().len());
         place.store.inject(Operation::Put, Fault::Hold, 1);
         let machine = Machine::of(&job.server);
         let save = Running::start(&machine, &job.folder.path().join("one"), &["save", "key", "tree"]);
@@ -153,7 +156,8 @@ fn a_url_that_expired_before_it_was_used_is_renewed() {
         wait_until("the URL expires", || WallClock.now().since(signed).as_millis() > 2100);
         place.store.release();
         assert_eq!(save.result(), "saved");
-        assert_eq!((place.count(Operation::Put), place.objects().len()), (2, 1), "the second went to the bucket");
+        let more = (place.count(Operation::Put) - puts, place.objects().len() - objects);
+        assert_eq!(more, (2, 1), "the second went to the bucket");
         assert_eq!(job.restore("key"), "hit");
     });
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{CONTENT_LENGTH, ETAG};
+use http::{Method, StatusCode};
 use larder_base::{BlobStream, ErrorKind, Result};
 
 use super::{Answer, Bucket, DOCUMENT_MAX_BYTES, PART_MAX_BYTES};
@@ -62,6 +62,40 @@ impl Bucket {
     /// [`ErrorKind::TooLarge`] above 5 GiB, before anything is sent; [`ErrorKind::Invalid`] for a body that has another
     /// length than it announced; what the store refuses.
     pub async fn put_object(&self, key: &str, body: &ObjectBody) -> Result<()> {
+        self.need(&self.put(key, body)?, DOCUMENT_MAX_BYTES).await.map(drop)
+    }
+
+    /// Puts a whole object unless there is one of this name; says whether it is the one that was put. A try whose answer
+    /// was lost makes that `false`.
+    ///
+    /// # Errors
+    /// Those of [`Bucket::put_object`].
+    pub async fn put_new(&self, key: &str, body: &ObjectBody) -> Result<bool> {
+        let request = self.put(key, body)?.sign("if-none-match", "*");
+        match self.ask(&request, DOCUMENT_MAX_BYTES).await? {
+            Answer::Good(_) => Ok(true),
+            Answer::Refused(refusal) if refusal.status == StatusCode::PRECONDITION_FAILED => Ok(false),
+            Answer::Refused(refusal) => Err(self.error(&request, &refusal)),
+        }
+    }
+
+    /// Whether the store keeps the first object of a name where that is asked for. `key` is used for the trial, and removed.
+    /// A store that does not know the condition may take no notice of it, or refuse it.
+    ///
+    /// # Errors
+    /// What the store refuses besides.
+    pub async fn keeps_the_first(&self, key: &str) -> Result<bool> {
+        self.put_object(key, &ObjectBody::bytes("first")).await?;
+        let second = self.put_new(key, &ObjectBody::bytes("other")).await;
+        self.delete_object(key).await?;
+        match second {
+            Ok(was_put) => Ok(!was_put),
+            Err(error) if error.kind().may_pass() => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn put<'a>(&self, key: &'a str, body: &ObjectBody) -> Result<Request<'a>> {
         const PUT: &str = "put object";
         self.inner.place.check_key(key)?;
         if body.length() > PART_MAX_BYTES {
@@ -70,7 +104,7 @@ impl Bucket {
         }
         let mut request = Request::new(PUT, Method::PUT, Some(key)).body(body.payload());
         request.wait = STORING;
-        self.need(&request, DOCUMENT_MAX_BYTES).await.map(drop)
+        Ok(request)
     }
 
     /// Size and tag of an object; `None` when there is none.

@@ -41,6 +41,22 @@ impl Bucket {
         self.presign(request, lifetime).await
     }
 
+    /// As [`Bucket::presign_put`], for an object that is not there yet: the store keeps the first that is put, and answers
+    /// every other put by this URL with 412, if [it can](Bucket::keeps_the_first).
+    ///
+    /// # Errors
+    /// As [`Bucket::presign_put`].
+    pub async fn presign_new(&self, key: &str, length: u64, lifetime: Duration) -> Result<Presigned> {
+        if length > PART_MAX_BYTES {
+            let what = format!("has {length} bytes; one request carries at most 5 GiB");
+            return Err(self.failure(ErrorKind::TooLarge, PRESIGN, Some(key), &what));
+        }
+        let request = Request::new(PRESIGN, Method::PUT, Some(key))
+            .sign("content-length", length.to_string())
+            .sign("if-none-match", "*");
+        self.presign(request, lifetime).await
+    }
+
     /// A URL to GET an object, whole or by range.
     ///
     /// # Errors

@@ -40,8 +40,16 @@ impl Checking<'_> {
                 None => Err(wrong("an object that was put is not there")),
             });
             self.note("see an object's size", GET, head);
+            let kept = match bucket.put_new(&key, &ObjectBody::bytes(content(1))).await {
+                Ok(false) => Ok(()),
+                Ok(true) => Err(wrong("a second object of the same name was taken in spite of If-None-Match")
+                    .with_hint("clients will send to Larder, and not to this store: nothing else is lost by it")),
+                Err(error) => Err(error),
+            };
+            self.note("keep the first object of a name", PUT, kept);
         } else {
-            self.skip(&["get an object", "get a range", "see an object's size"], "putting one");
+            let rest = ["get an object", "get a range", "see an object's size", "keep the first object of a name"];
+            self.skip(&rest, "putting one");
         }
         let absent = bucket.head(&self.key("absent")).await.and_then(|stat| match stat {
             None => Ok(()),

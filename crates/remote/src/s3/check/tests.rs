@@ -23,7 +23,7 @@ async fn a_good_bucket_passes_and_nothing_is_left_behind() {
     store.put("below/here/mine", "x");
     let report = check_bucket(&bucket, "0a1b").await;
     assert!(report.is_good(), "{report:?}");
-    assert_eq!(report.steps.len(), 18);
+    assert_eq!(report.steps.len(), 19);
     assert_eq!(store.counts(), (1, 0));
     assert_eq!(store.object("below/here/mine").unwrap(), "x");
 }

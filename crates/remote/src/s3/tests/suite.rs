@@ -28,6 +28,7 @@ const CASES: &[(&str, Case)] = &[
     ("objects", |subject| Box::pin(an_object_comes_back_whole_and_by_range(subject))),
     ("absence", |subject| Box::pin(what_is_not_there_is_none_and_is_deleted_already(subject))),
     ("ranges", |subject| Box::pin(a_range_beyond_the_end_is_an_error_and_not_fewer_bytes(subject))),
+    ("first kept", |subject| Box::pin(the_first_object_of_a_name_is_kept_where_that_is_asked_for(subject))),
     ("at most", |subject| Box::pin(as_many_bytes_come_as_there_are_up_to_those_asked_for(subject))),
     ("listing", |subject| Box::pin(a_listing_has_every_object_once_in_order(subject))),
     ("batches", |subject| Box::pin(a_batch_deletes_all_it_names_and_nothing_else(subject))),
@@ -104,6 +105,26 @@ async fn a_range_beyond_the_end_is_an_error_and_not_fewer_bytes(subject: Subject
     for (offset, length) in [(0, 11), (9, 2), (10, 1), (100, 1), (u64::MAX, 1)] {
         let error = bucket.get_range("short", offset, length).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{offset} {length}: {error}");
+    }
+}
+
+async fn the_first_object_of_a_name_is_kept_where_that_is_asked_for(subject: Subject) {
+    let bucket = &subject.bucket;
+    assert!(bucket.put_new("once", &ObjectBody::bytes("first")).await.unwrap());
+    assert!(!bucket.put_new("once", &ObjectBody::bytes("other")).await.unwrap());
+    assert!(bucket.keeps_the_first("trial").await.unwrap());
+    assert_eq!(bucket.head("trial").await.unwrap(), None);
+    let url = bucket.presign_new("direct/once", 5, HOUR).await.unwrap();
+    assert_eq!(transfer(Method::PUT, &url, &[], Bytes::from("first")).await.status(), StatusCode::OK);
+    assert_eq!(transfer(Method::PUT, &url, &[], Bytes::from("other")).await.status(), StatusCode::PRECONDITION_FAILED);
+    if subject.lengths_are_signed {
+        let headers = url.headers.iter().filter(|(name, _)| *name != "if-none-match").cloned().collect();
+        let unconditional = Presigned { headers, ..url };
+        let answer = transfer(Method::PUT, &unconditional, &[], Bytes::from("other")).await;
+        assert!(answer.status().is_client_error(), "{}", answer.status());
+    }
+    for key in ["once", "direct/once"] {
+        assert_eq!(get(bucket, key, 0, 5).await.as_deref(), Some(&b"first"[..]));
     }
 }
 
