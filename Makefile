@@ -35,6 +35,7 @@ test-long: clients
 test-deep: tools
 	@ci/install-deep
 	LARDER_REQUIRE_CLIENTS=versitygw,minio,s3s-fs $(CARGO) test --locked --package larder-remote s3::tests::real
+	LARDER_REQUIRE_CLIENTS=versitygw $(CARGO) test --locked --package larder --test it versitygw
 
 check: tools
 	$(CARGO) xtask check

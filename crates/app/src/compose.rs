@@ -36,6 +36,8 @@ pub struct Server {
     pub jobs: Jobs,
     /// The store.
     pub store: StoreService,
+    /// Its bucket, to be ended before the runtime is.
+    pub bucket: Option<Arc<Objects>>,
 }
 
 /// Opens the store and everything on top of it. Jobs start at once, so a tokio runtime must be there.
@@ -50,7 +52,8 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     };
     let opening = Instant::now();
     let mut options = store_options(config, data, quota);
-    options.bucket = bucket_options(&config.bucket, environment)?;
+    let objects = objects(&config.bucket, environment)?;
+    options.bucket = objects.clone().map(|objects| bucket_options(&config.bucket, objects)).transpose()?;
     // With a bucket it may have to ask that first.
     let store = tokio::task::block_in_place(|| Store::open(options, clock.clone()))?;
     let opened_in = opening.elapsed();
@@ -100,7 +103,7 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     if is_everyones {
         routes = only_local(routes);
     }
-    Ok(Server { routes, jobs, store })
+    Ok(Server { routes, jobs, store, bucket: objects })
 }
 
 /// The data directory: the one that was asked for, else the user's own, else the system's for the superuser.
@@ -137,15 +140,19 @@ fn store_options(config: &Config, data: &Path, quota: u64) -> Options {
     options
 }
 
-/// The bucket that sealed segments go to, if one is configured.
-fn bucket_options(section: &BucketSection, environment: &BTreeMap<String, String>) -> Result<Option<BucketOptions>> {
-    let Some(bucket) = bucket(section, environment)? else { return Ok(None) };
+/// The objects of the bucket, if one is configured.
+fn objects(section: &BucketSection, environment: &BTreeMap<String, String>) -> Result<Option<Arc<Objects>>> {
+    let bucket = bucket(section, environment)?;
+    Ok(bucket.map(|bucket| Arc::new(Objects::new(bucket, section.direct.0))))
+}
+
+/// The bucket that sealed segments go to.
+fn bucket_options(section: &BucketSection, objects: Arc<Objects>) -> Result<BucketOptions> {
     let mut fresh_id = [0; 16];
     getrandom::fill(&mut fresh_id)
         .map_err(|error| Error::new(ErrorKind::Failed, "open bucket", format!("no random bytes: {error}")))?;
     let quota = section.quota.map_or(u64::MAX, |quota| quota.0);
-    let objects = Arc::new(Objects::new(bucket, section.direct.0));
-    Ok(Some(BucketOptions::new(objects, section.url.clone(), quota, fresh_id)))
+    Ok(BucketOptions::new(objects, section.url.clone(), quota, fresh_id))
 }
 
 /// What the directory takes now and half of what is free, at most 100 GiB.

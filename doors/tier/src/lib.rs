@@ -9,6 +9,7 @@ mod entries;
 mod failure;
 mod request;
 mod segments;
+mod small;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

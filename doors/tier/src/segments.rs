@@ -11,13 +11,17 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
 use larder_base::segment::SEGMENT_HEADER;
-use larder_base::{BlobStream, ByteRange, ContentHash, Error, ErrorKind, Located, PartName, Result, UploadId};
+use larder_base::{
+    Adopted, BlobStream, ByteRange, ContentHash, Error, ErrorKind, Located, PartName, Result, UploadId, collect,
+};
+use larder_cache::Caller;
 use larder_door::{body_of, content_length, stream_of_body};
 use larder_proto::tier::{Place, SEGMENT_MAX_BYTES, SegmentAnswer};
 
 use crate::Tier;
 use crate::failure::Failure;
 use crate::request::{Asker, Hashes};
+use crate::small::{self, SMALL_BYTES};
 
 /// `POST locate`: the records that can be fetched, in the order in which they lie.
 pub(crate) async fn locate(
@@ -86,7 +90,8 @@ fn runs(hashes: &[ContentHash], located: &[Located]) -> Vec<Run> {
     runs
 }
 
-/// `PUT segment`: a segment whose chunks are wanted here. It is kept as it lies, once every record is verified.
+/// `PUT segment`: a segment whose chunks are wanted here. It is kept as it lies, once every record is verified, unless it is
+/// [small](crate::small).
 pub(crate) async fn receive(
     State(tier): State<Tier>,
     Asker(caller): Asker,
@@ -99,18 +104,32 @@ pub(crate) async fn receive(
         let message = format!("a segment may have {SEGMENT_MAX_BYTES} bytes here, not {length}");
         return Err(Error::new(ErrorKind::TooLarge, "receive segment", message).into());
     }
+    let adopted = if length < SMALL_BYTES {
+        let segment = collect(stream_of_body(body), SMALL_BYTES as usize).await?;
+        if segment.len() as u64 != length {
+            let message = format!("{length} bytes were announced and {} came", segment.len());
+            return Err(Error::invalid("receive segment", message).into());
+        }
+        small::put_all(&tier.cache, &caller, &segment).await?
+    } else {
+        adopt(&tier, &caller, length, body).await?
+    };
+    tier.cache.counters().bytes_in(tier.cache.name(), length);
+    let Adopted { records, stored_bytes, raw_bytes } = adopted;
+    Ok(Json(SegmentAnswer { records, stored_bytes, raw_bytes }))
+}
+
+/// Keeps a segment as it lies.
+async fn adopt(tier: &Tier, caller: &Caller, length: u64, body: Body) -> Result<Adopted> {
     let part = PartName { upload: tier.new_upload()?, number: 1 };
     tier.cache.receive_part(&part, length, stream_of_body(body)).await?;
-    let adopted = tier.cache.adopt_part(&caller, &part, length).await;
+    let adopted = tier.cache.adopt_part(caller, &part, length).await;
     if adopted.is_err() {
         // What is not adopted is of no use; if this fails too, the next sweep of waiting parts takes it.
         tier.cache.discard_parts(&part.upload).await?;
     }
     let swept = || Error::new(ErrorKind::Unavailable, "receive segment", "it was taken for an orphan; send it again");
-    let adopted = adopted?.ok_or_else(swept)?;
-    tier.cache.counters().bytes_in(tier.cache.name(), length);
-    let larder_base::Adopted { records, stored_bytes, raw_bytes } = adopted;
-    Ok(Json(SegmentAnswer { records, stored_bytes, raw_bytes }))
+    adopted?.ok_or_else(swept)
 }
 
 impl Tier {

@@ -1,5 +1,6 @@
 //! The bucket as the store uses it: the asynchronous client, for threads that may wait.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use larder_remote::s3::{self, ObjectBody, Presigned};
 use larder_store::{Bucket, DiskFile, Object, ObjectName, ObjectPage};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 /// Bytes of a segment that are read at once while it is sent.
 const PIECE: u64 = 1 << 20;
@@ -26,12 +28,38 @@ pub struct Objects {
     /// Whether clients may put: only where the store keeps the first object of a name. Else whoever has a URL could put
     /// another in the place of what was verified. Unknown until the store was asked.
     takes_parts: Mutex<Option<bool>>,
+    ended: watch::Sender<bool>,
 }
 
 impl Objects {
     /// The objects of a bucket, fetched on the runtime that this is called in.
     pub fn new(bucket: s3::Bucket, direct: bool) -> Self {
-        Self { bucket, runtime: Handle::current(), direct, takes_parts: Mutex::new(None) }
+        Self {
+            bucket,
+            runtime: Handle::current(),
+            direct,
+            takes_parts: Mutex::new(None),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    /// Has every call fail from here on, those included that wait for an answer: without its runtime none comes. To be called
+    /// before that ends.
+    pub fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    fn wait<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut ended = self.ended.subscribe();
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = ended.wait_for(|ended| *ended) => {
+                    Err(Error::new(ErrorKind::Unavailable, "ask bucket", "the server is stopping"))
+                }
+                answer = answer => answer,
+            }
+        })
     }
 
     fn takes_parts(&self) -> bool {
@@ -41,7 +69,7 @@ impl Objects {
             return known;
         }
         let key = format!("check/first-{}", super::nonce());
-        let trial = self.runtime.block_on(async {
+        let trial = self.wait(async {
             let trial = tokio::time::timeout(TRIAL, self.bucket.keeps_the_first(&key)).await;
             trial.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "try bucket", "no answer in time")))
         });
@@ -67,11 +95,11 @@ impl Objects {
 impl Bucket for Objects {
     fn put(&self, name: &ObjectName, file: Arc<dyn DiskFile>, length: u64) -> Result<()> {
         let body = ObjectBody::reading(length, move || pieces(Arc::clone(&file), length));
-        self.runtime.block_on(self.bucket.put_object(name.as_str(), &body))
+        self.wait(self.bucket.put_object(name.as_str(), &body))
     }
 
     fn read(&self, name: &ObjectName, offset: u64, length: u64, within: Duration) -> Result<Option<Bytes>> {
-        self.runtime.block_on(async {
+        self.wait(async {
             let read = self.bucket.get_at_most(name.as_str(), offset, length);
             tokio::time::timeout(within, read).await.unwrap_or_else(|_| {
                 let message = format!("{name}: {length} bytes did not come within {} s", within.as_secs_f32());
@@ -81,11 +109,11 @@ impl Bucket for Objects {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<()> {
-        self.runtime.block_on(self.bucket.delete_object(name.as_str()))
+        self.wait(self.bucket.delete_object(name.as_str()))
     }
 
     fn list(&self, start: &str, next: Option<&str>) -> Result<ObjectPage> {
-        let page = self.runtime.block_on(self.bucket.list(start, next))?;
+        let page = self.wait(self.bucket.list(start, next))?;
         let object = |stored: s3::StoredObject| {
             Some(Object { name: stored.key.parse().ok()?, length: stored.size, modified: stored.modified })
         };
@@ -96,7 +124,7 @@ impl Bucket for Objects {
         if !self.direct {
             return Ok(None);
         }
-        let signed = self.runtime.block_on(self.bucket.presign_range(name.as_str(), offset, length, life))?;
+        let signed = self.wait(self.bucket.presign_range(name.as_str(), offset, length, life))?;
         Ok(Some(transfer_url(signed)))
     }
 
@@ -104,7 +132,7 @@ impl Bucket for Objects {
         if !self.direct || !self.takes_parts() {
             return Ok(None);
         }
-        let signed = self.runtime.block_on(self.bucket.presign_new(name.as_str(), length, life))?;
+        let signed = self.wait(self.bucket.presign_new(name.as_str(), length, life))?;
         Ok(Some(transfer_url(signed)))
     }
 }
@@ -145,3 +173,6 @@ fn pieces(file: Arc<dyn DiskFile>, length: u64) -> BlobStream {
         }
     }))
 }
+
+#[cfg(test)]
+mod tests;

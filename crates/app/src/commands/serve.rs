@@ -49,6 +49,9 @@ async fn serve(config: &Config, data: &Path, environment: &BTreeMap<String, Stri
     if !late.is_empty() {
         warn!(jobs = late.join(", "), "jobs did not stop in time; they go on at the next start");
     }
+    if let Some(bucket) = &server.bucket {
+        bucket.end();
+    }
     server.store.close().await?;
     info!("stopped");
     served

@@ -7,6 +7,7 @@
 mod bucket;
 mod crash;
 mod direct;
+mod fleet;
 mod http;
 mod integration;
 mod job;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct ObjectStore {
     child: Child,
     url: String,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl ObjectStore {
@@ -80,12 +80,23 @@ impl ObjectStore {
             .spawn()
             .unwrap_or_else(|error| panic!("{} does not run: {error}", program.display()));
         await_answer(&mut child, port, program);
-        Self { child, url: format!("http://127.0.0.1:{port}"), _home: home }
+        Self { child, url: format!("http://127.0.0.1:{port}"), home }
     }
 
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Makes an empty bucket past the protocol and gives the folder in which its objects lie as files; versitygw only,
+    /// which takes any folder for a bucket.
+    ///
+    /// # Panics
+    /// When the folder cannot be made.
+    pub fn make_bucket(&self, name: &str) -> PathBuf {
+        let folder = self.home.path().join(name);
+        std::fs::create_dir(&folder).expect("a folder for the bucket");
+        folder
     }
 }
 
