@@ -91,7 +91,7 @@ fn runs(hashes: &[ContentHash], located: &[Located]) -> Vec<Run> {
 }
 
 /// `PUT segment`: a segment whose chunks are wanted here. It is kept as it lies, once every record is verified, unless it is
-/// [small](crate::small).
+/// [small].
 pub(crate) async fn receive(
     State(tier): State<Tier>,
     Asker(caller): Asker,

@@ -127,7 +127,7 @@ fn a_save_whose_server_is_killed_after_a_part_reached_the_bucket_can_be_repeated
     place.behind(&[], || {
         crash::kill_in_the_middle_of_a_save(|_| {
             place.objects().iter().filter(|name| name.contains("/uploads/")).count() > 1
-        })
+        });
     });
 }
 
