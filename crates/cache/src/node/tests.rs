@@ -258,6 +258,7 @@ async fn a_refusal_above_leaves_an_entry_here() {
     pair.push().await.unwrap();
     let status = pair.node.status();
     assert_eq!((status.spool_entries, status.refused, status.pushed), (0, 1, 0));
+    assert!(status.notes[0].starts_with("acme key: "), "{status:?}");
     assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_some());
     // The next start tries it again.
     let later = pair.reopened().await;
