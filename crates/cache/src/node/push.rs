@@ -34,17 +34,18 @@ const COPIES_EVERY: Duration = Duration::from_secs(2);
 /// The job.
 pub(super) struct Pushing {
     node: Node,
-    touched: Mutex<Instant>,
+    /// When what waits was last touched; the first step does that at once.
+    touched: Mutex<Option<Instant>>,
 }
 
 impl Pushing {
     pub(super) fn new(node: Node) -> Self {
-        Self { node, touched: Mutex::new(Instant::now()) }
+        Self { node, touched: Mutex::default() }
     }
 
     async fn work(&self) -> Result<Next> {
         let inner = &self.node.inner;
-        self.touch().await?;
+        self.touch().await;
         let copies_wait = self.node.keep_copies().await?;
         let idle = if copies_wait { COPIES_EVERY } else { inner.touch_every };
         if let Some(wait) = inner.circuit.wait() {
@@ -69,16 +70,13 @@ impl Pushing {
     }
 
     /// Has the local store keep what waits.
-    async fn touch(&self) -> Result<()> {
+    async fn touch(&self) {
         let inner = &self.node.inner;
-        if self.touched.lock().elapsed() < inner.touch_every {
-            return Ok(());
+        if self.touched.lock().is_some_and(|at| at.elapsed() < inner.touch_every) {
+            return;
         }
-        for address in inner.spool.all() {
-            inner.local.entries.get(&address, Access::Check).await?;
-        }
-        *self.touched.lock() = Instant::now();
-        Ok(())
+        inner.spool.touch().await;
+        *self.touched.lock() = Some(Instant::now());
     }
 }
 

@@ -5,7 +5,7 @@
 //! without its line, and remembers the revision it found: after a crash in between that is still the one there, and
 //! nothing is sent.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,13 +79,19 @@ struct Line {
     refused: Option<String>,
 }
 
+/// What the line says of one that was refused.
+struct Refused {
+    waiting: Waiting,
+    why: String,
+}
+
 #[derive(Default)]
 struct State {
     waiting: BTreeMap<u64, Waiting>,
     turns: HashMap<EntryAddress, u64>,
     next: u64,
-    /// Those that stay here, as they are not wanted above or could not wait.
-    refused: HashSet<EntryAddress>,
+    /// Those that stay here: not wanted above, which their lines tell of, or without a line, as they could not wait.
+    refused: HashMap<EntryAddress, Option<Refused>>,
     notes: VecDeque<String>,
     conflicts: usize,
     dropped: u64,
@@ -187,7 +193,7 @@ impl Spool {
                 state.dropped += 1;
                 // It stays what is served here for as long as that can be remembered.
                 if state.refused.len() < self.max {
-                    state.refused.insert(address.clone());
+                    state.refused.insert(address.clone(), None);
                 }
                 let message = format!("{} entries wait to be sent, and no more may", self.max);
                 return Err(Error::new(ErrorKind::Full, "spool entry", message));
@@ -255,7 +261,8 @@ impl Spool {
             }
             Settled::Refused(why) => {
                 if state.refused.len() < self.max {
-                    state.refused.insert(address.clone());
+                    let refused = Refused { waiting: waiting.clone(), why: why.clone() };
+                    state.refused.insert(address.clone(), Some(refused));
                 }
                 why
             }
@@ -281,7 +288,7 @@ impl Spool {
     /// Whether what is here counts, and not what is above.
     pub(super) fn is_ours(&self, address: &EntryAddress) -> bool {
         let state = self.state.lock();
-        state.turns.contains_key(address) || state.refused.contains(address)
+        state.turns.contains_key(address) || state.refused.contains_key(address)
     }
 
     /// Whether the address waits already.
@@ -314,9 +321,30 @@ impl Spool {
             .collect()
     }
 
-    /// Every address that waits to be put.
-    pub(super) fn all(&self) -> Vec<EntryAddress> {
-        self.state.lock().waiting.values().map(|waiting| waiting.address.clone()).collect()
+    /// Has the local store keep what waits and what was refused, each with its line: eviction knows nothing of either. A
+    /// line that went away all the same is written again.
+    pub(super) async fn touch(&self) {
+        for address in self.with_lines() {
+            if let Err(error) = self.touch_one(&address).await {
+                tracing::debug!(key = %address.key, %error, "what waits could not be touched");
+            }
+        }
+    }
+
+    async fn touch_one(&self, address: &EntryAddress) -> Result<()> {
+        let _lock = self.lock(address).await;
+        let Some((waiting, refused)) = self.state.lock().line_of(address) else { return Ok(()) };
+        if self.local.entries.get(&self.place(address), Access::Check).await?.is_none() {
+            self.write(&waiting, refused).await?;
+        }
+        self.local.entries.get(address, Access::Check).await.map(drop)
+    }
+
+    /// Every address that has a line.
+    fn with_lines(&self) -> Vec<EntryAddress> {
+        let state = self.state.lock();
+        let refused = state.refused.iter().filter(|(_, refused)| refused.is_some()).map(|(address, _)| address);
+        state.turns.keys().chain(refused).cloned().collect()
     }
 
     pub(super) fn max(&self) -> usize {
@@ -342,6 +370,15 @@ impl Spool {
 }
 
 impl State {
+    /// What the line of an address says, if it has one.
+    fn line_of(&self, address: &EntryAddress) -> Option<(Waiting, Option<String>)> {
+        if let Some(waiting) = self.turns.get(address).and_then(|turn| self.waiting.get(turn)) {
+            return Some((waiting.clone(), None));
+        }
+        let refused = self.refused.get(address)?.as_ref()?;
+        Some((refused.waiting.clone(), Some(refused.why.clone())))
+    }
+
     fn add(&mut self, mut waiting: Waiting) -> Waiting {
         if let Some(before) = self.turns.get(&waiting.address) {
             self.waiting.remove(before);

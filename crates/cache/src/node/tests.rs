@@ -86,6 +86,44 @@ async fn what_waits_is_what_an_earlier_process_left() {
 }
 
 #[tokio::test]
+async fn a_line_that_was_evicted_is_written_again() {
+    let pair = Pair::new().await;
+    pair.faults.add(Verb::PutEntry, 1..=1, Fault::Fail(ErrorKind::Denied));
+    pair.node.put(&address("refused"), value("v"), PutIf::Absent).await.unwrap();
+    pair.push().await.unwrap();
+    pair.go_away();
+    pair.node.put(&address("saved"), value("v"), PutIf::Absent).await.unwrap();
+    pair.above.put(&address("purged"), value("v"), PutIf::Absent).await.unwrap();
+    pair.node.delete(&address("purged")).await.unwrap();
+    assert_eq!((pair.node.status().spool_entries, pair.node.status().refused), (2, 1));
+    assert_eq!(pair.evict_lines().await, 3);
+    pair.node.inner.spool.touch().await;
+    let later = pair.reopened().await;
+    pair.faults.clear();
+    assert_eq!(later.node.status().spool_entries, 3);
+    later.push().await.unwrap();
+    for (key, there) in [("refused", true), ("saved", true), ("purged", false)] {
+        assert_eq!(pair.above.get(&address(key), Access::Check).await.unwrap().is_some(), there, "{key}");
+    }
+    // What went up has no line, and gets none.
+    later.node.inner.spool.touch().await;
+    assert_eq!(later.evict_lines().await, 0);
+}
+
+#[tokio::test]
+async fn what_waits_is_touched_at_the_start_and_then_in_time() {
+    let pair = Pair::new().await;
+    pair.go_away();
+    pair.node.put(&address("key"), value("v"), PutIf::Absent).await.unwrap();
+    let pushing = super::push::Pushing::new(pair.node.clone());
+    for (step, written_again) in [("the first", 1), ("the next", 0)] {
+        pair.evict_lines().await;
+        crate::jobs::Job::step(&pushing).await.unwrap();
+        assert_eq!(pair.evict_lines().await, written_again, "{step}");
+    }
+}
+
+#[tokio::test]
 async fn a_line_whose_entry_was_never_written_sends_nothing() {
     let pair = Pair::new().await;
     // A copy of what is above; then somebody replaces that.

@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 use larder_base::segment::{Record, SEGMENT_HEADER};
 use larder_base::{
     Adopted, Blob, BlobStream, Blobs, BoxFuture, Bulk, ByteRange, ContentHash, Digest, EntryAddress, EntryBody,
-    ErrorKind, Namespace, NewEntry, PartName, RecordLength, Result, Segments, UploadId, collect, stream_of,
+    EntryPrefix, ErrorKind, Namespace, NewEntry, PartName, RecordLength, Result, Segments, UploadId, collect,
+    stream_of,
 };
 use larder_testkit::clock::FakeClock;
 use larder_testkit::content::noise;
@@ -87,6 +88,17 @@ impl Pair {
         let anywhere = namespace();
         let question = self.far.missing(&anywhere, &[]);
         self.node.inner.circuit.try_now(Duration::from_secs(1), question).await.unwrap();
+    }
+
+    /// Removes the spool's lines from the local store, as eviction does; says how many there were.
+    pub(super) async fn evict_lines(&self) -> usize {
+        let namespace: Namespace = "~node".parse().unwrap();
+        let all = EntryPrefix { namespace, scope: None, door: None, prefix: String::new() };
+        let lines = larder_base::Entries::list(&self.here, &all, None, 1000).await.unwrap().entries;
+        for line in &lines {
+            larder_base::Entries::delete(&self.here, &line.address).await.unwrap();
+        }
+        lines.len()
     }
 
     pub(super) fn lie(&self, lie: Lie) {
