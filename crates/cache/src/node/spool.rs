@@ -15,6 +15,7 @@ use larder_base::{
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::cache::Tiers;
 
@@ -26,6 +27,12 @@ const NOTES_MAX: usize = 200;
 /// Those that are shown.
 const NOTES_SHOWN: usize = 10;
 const LOCKS: usize = 64;
+/// How long one that failed by itself waits before it is tried again, how much longer each time, and at most.
+const PAUSE_MIN: Duration = Duration::from_secs(10);
+const PAUSE_GROWTH: u32 = 6;
+const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// How long a namespace is left alone that is full above.
+const PAUSE_FULL: Duration = Duration::from_secs(60);
 
 /// What is to be done above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +56,14 @@ pub(super) struct Waiting {
     pub(super) before: Option<u64>,
     /// Tells this write of the address from a later one.
     pub(super) turn: u64,
-    pub(super) tries: u32,
+    apart: Option<Apart>,
+}
+
+/// One that failed, or was among several of which one did: it goes by itself, behind those that did not fail.
+#[derive(Clone, Copy, Debug)]
+struct Apart {
+    tries: u32,
+    due: Instant,
 }
 
 /// How one that waited ended.
@@ -89,6 +103,8 @@ struct Refused {
 struct State {
     waiting: BTreeMap<u64, Waiting>,
     turns: HashMap<EntryAddress, u64>,
+    /// Namespaces that are left alone until then.
+    pauses: HashMap<Namespace, Instant>,
     next: u64,
     /// Those that stay here: not wanted above, which their lines tell of, or without a line, as they could not wait.
     refused: HashMap<EntryAddress, Option<Refused>>,
@@ -171,7 +187,7 @@ impl Spool {
             key: line.key.parse()?,
         };
         let since = Timestamp::from_millis(line.since_ms);
-        Ok(Some(Waiting { address, action: line.action, since, before: line.before, turn: 0, tries: 0 }))
+        Ok(Some(Waiting { address, action: line.action, since, before: line.before, turn: 0, apart: None }))
     }
 
     /// Held while an address and its line are changed together.
@@ -186,7 +202,7 @@ impl Spool {
     /// [`ErrorKind::Full`] when as many wait as may; those of the local store.
     pub(super) async fn add(&self, address: &EntryAddress, action: Action, before: Option<u64>) -> Result<Waiting> {
         let since = self.clock.now();
-        let mut waiting = Waiting { address: address.clone(), action, since, before, turn: 0, tries: 0 };
+        let mut waiting = Waiting { address: address.clone(), action, since, before, turn: 0, apart: None };
         {
             let mut state = self.state.lock();
             if state.waiting.len() >= self.max && !state.turns.contains_key(address) {
@@ -276,13 +292,40 @@ impl Spool {
         Ok(())
     }
 
-    /// Notes a further try of one that goes on waiting; says how many there were.
+    /// Notes a further try of one that goes on waiting; says how many there were. The next is later each time, but for the
+    /// second, which is to find out whether it was this one that failed.
     pub(super) fn tried(&self, waiting: &Waiting) -> u32 {
         let mut state = self.state.lock();
-        state.waiting.get_mut(&waiting.turn).map_or(0, |waiting| {
-            waiting.tries += 1;
-            waiting.tries
-        })
+        let Some(waiting) = state.waiting.get_mut(&waiting.turn) else { return 0 };
+        let tries = waiting.apart.map_or(0, |apart| apart.tries).saturating_add(1);
+        let pause = match tries {
+            0 | 1 => Duration::ZERO,
+            _ => PAUSE_MIN.saturating_mul(PAUSE_GROWTH.saturating_pow(tries - 2)).min(PAUSE_MAX),
+        };
+        waiting.apart = Some(Apart { tries, due: Instant::now() + pause });
+        tries
+    }
+
+    /// Has one go by itself, and soon: it is not known that it is this one that failed.
+    pub(super) fn set_apart(&self, waiting: &Waiting) {
+        if let Some(waiting) = self.state.lock().waiting.get_mut(&waiting.turn) {
+            waiting.apart.get_or_insert(Apart { tries: 0, due: Instant::now() });
+        }
+    }
+
+    /// Leaves a namespace alone for a while in which nothing more fits above.
+    pub(super) fn pause(&self, namespace: &Namespace) {
+        self.state.lock().pauses.insert(namespace.clone(), Instant::now() + PAUSE_FULL);
+    }
+
+    /// When the next of those that wait is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        let due = |waiting: &Waiting| {
+            let own = waiting.apart.map(|apart| apart.due);
+            own.max(state.pauses.get(&waiting.address.namespace).copied())
+        };
+        state.waiting.values().filter_map(due).min()
     }
 
     /// Whether what is here counts, and not what is above.
@@ -296,12 +339,25 @@ impl Spool {
         self.state.lock().turns.contains_key(address)
     }
 
-    /// The first that wait, all of one namespace.
+    /// The first that wait, all of one namespace; or the one that failed least often, by itself, if no others wait and it is
+    /// due.
     pub(super) fn first(&self, most: usize) -> Vec<Waiting> {
-        let state = self.state.lock();
-        let Some(first) = state.waiting.values().next() else { return Vec::new() };
-        let namespace = &first.address.namespace;
-        state.waiting.values().filter(|waiting| waiting.address.namespace == *namespace).take(most).cloned().collect()
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.pauses.retain(|_, until| *until > now);
+        let state = &*state;
+        let all = || state.waiting.values().filter(|waiting| !state.pauses.contains_key(&waiting.address.namespace));
+        let fresh = || all().filter(|waiting| waiting.apart.is_none());
+        if let Some(first) = fresh().next() {
+            let namespace = &first.address.namespace;
+            return fresh().filter(|waiting| waiting.address.namespace == *namespace).take(most).cloned().collect();
+        }
+        let apart = all().filter_map(|waiting| Some((waiting.apart?, waiting)));
+        let due = apart.filter(|(apart, _)| apart.due <= now);
+        due.min_by_key(|(apart, waiting)| (apart.tries, waiting.turn))
+            .map(|(_, waiting)| waiting.clone())
+            .into_iter()
+            .collect()
     }
 
     /// The newest that wait to be put and came before a turn, of those that a listing is of, each with its turn.

@@ -304,6 +304,81 @@ async fn a_refusal_above_leaves_an_entry_here() {
     assert_eq!(later.node.status().pushed, 1);
 }
 
+/// Whether an entry is above.
+async fn is_above(pair: &Pair, address: &larder_base::EntryAddress) -> bool {
+    pair.above.get(address, Access::Check).await.unwrap().is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_that_is_not_taken_holds_up_its_own_entry_alone() {
+    use ErrorKind::{Corrupt, Denied, Failed, Invalid, TooLarge};
+    for kind in [Failed, Corrupt, Invalid, TooLarge, Denied] {
+        let pair = Pair::new().await;
+        let contents = contents(3);
+        pair.put_here(&contents).await;
+        for (key, content) in ["first", "bad", "last"].iter().zip(&contents) {
+            let entry = linked(key, std::slice::from_ref(content));
+            pair.node.put(&address(key), entry, PutIf::Absent).await.unwrap();
+        }
+        let elsewhere = support::address_in("elsewhere", "key");
+        pair.node.put(&elsewhere, value("v"), PutIf::Absent).await.unwrap();
+        pair.poison(&contents[1], kind);
+        pair.work().await;
+        let status = pair.node.status();
+        assert_eq!((status.pushed, status.refused), (3, 1), "{kind:?}: {status:?}");
+        assert!(status.notes[0].starts_with("acme bad: "), "{kind:?}: {status:?}");
+        for (address, there) in [(address("first"), true), (address("bad"), false), (elsewhere, true)] {
+            assert_eq!(is_above(&pair, &address).await, there, "{kind:?}: {}", address.key);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_that_breaks_the_connection_or_does_not_fit_keeps_waiting_behind_all_others() {
+    for kind in [ErrorKind::Unavailable, ErrorKind::Full] {
+        let pair = Pair::new().await;
+        let contents = contents(2);
+        pair.put_here(&contents).await;
+        pair.poison(&contents[0], kind);
+        for (key, content) in ["bad", "good"].iter().zip(&contents) {
+            let entry = linked(key, std::slice::from_ref(content));
+            pair.node.put(&address(key), entry, PutIf::Absent).await.unwrap();
+        }
+        let elsewhere = support::address_in("elsewhere", "key");
+        pair.node.put(&elsewhere, value("v"), PutIf::Absent).await.unwrap();
+        pair.work_until(|status| status.spool_entries == 1).await;
+        assert!(is_above(&pair, &address("good")).await && is_above(&pair, &elsewhere).await, "{kind:?}");
+        // The times between its tries grow, so that it costs the upstream and the clients little.
+        let sends = pair.refusals();
+        pair.work_for(std::time::Duration::from_secs(3600)).await;
+        let sends = pair.refusals() - sends;
+        assert!((4..=70).contains(&sends), "{kind:?}: {sends}");
+        let status = pair.node.status();
+        assert_eq!((status.spool_entries, status.refused), (1, 0), "{kind:?}: {status:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_here_holds_up_nothing_else() {
+    for verb in [Verb::ReadSegment, Verb::GetEntry] {
+        let pair = Pair::new().await;
+        let contents = contents(1);
+        let entry = pair.put_here(&contents).await;
+        pair.node.put(&address("bad"), entry, PutIf::Absent).await.unwrap();
+        let elsewhere = support::address_in("elsewhere", "key");
+        pair.node.put(&elsewhere, value("v"), PutIf::Absent).await.unwrap();
+        // Its first reading of an entry is of the one that waits first.
+        let next = pair.here_faults.calls(verb) + 1;
+        let calls = if verb == Verb::GetEntry { next..=next } else { next..=u64::MAX };
+        pair.here_faults.add(verb, calls, Fault::Fail(ErrorKind::Failed));
+        assert!(pair.node.push(pair.node.inner.spool.first(64)).await.is_err());
+        pair.work().await;
+        assert!(is_above(&pair, &elsewhere).await);
+        let refused = usize::from(verb == Verb::ReadSegment);
+        assert_eq!(pair.node.status().refused, refused, "{verb:?}: {:?}", pair.node.status());
+    }
+}
+
 #[tokio::test]
 async fn an_entry_found_above_is_kept_once_its_blobs_have_come() {
     let pair = Pair::new().await;
@@ -313,7 +388,7 @@ async fn an_entry_found_above_is_kept_once_its_blobs_have_come() {
     assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_some());
     assert_eq!(pair.node.status().copies_waiting, 1);
     read_all(&pair, &contents).await.unwrap();
-    assert!(!pair.node.keep_copies().await.unwrap());
+    assert!(!pair.node.keep_copies().await);
     pair.go_away();
     assert!(pair.node.get(&address("key"), Access::Serve).await.unwrap().is_some());
 }
