@@ -191,7 +191,7 @@ impl Node {
         let outcome = self.put_here(address, entry, condition).await;
         match waiting {
             Some(_) if matches!(outcome, Ok(PutOutcome::Stored(_))) => self.wake_pushing(),
-            // An earlier write goes on waiting.
+            // What waited before goes on waiting: the line knows of it.
             Some(waiting) if !waited => inner.spool.settle_locked(&waiting, Settled::Done).await?,
             _ => {}
         }

@@ -31,6 +31,13 @@ const TRIES: u32 = 5;
 /// How often copies that wait are looked at.
 const COPIES_EVERY: Duration = Duration::from_secs(2);
 
+/// What is to be done above.
+enum Task {
+    Put(Entry, PutIf),
+    Remove,
+    Nothing,
+}
+
 /// The job.
 pub(super) struct Pushing {
     node: Node,
@@ -106,44 +113,38 @@ impl Node {
         let Some(namespace) = batch.first().map(|first| first.address.namespace.clone()) else { return Ok(()) };
         let (mut puts, mut all) = (Vec::new(), Ok(()));
         for waiting in batch {
-            let settled = if waiting.action == Action::Delete {
-                let removing = inner.above.entries.delete(&waiting.address);
-                let removed = inner.circuit.try_now(QUESTION, removing).await;
-                let is_away = removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable);
-                let settled = self.settle(&waiting, removed.map(|_| Some(Settled::Done))).await;
-                if is_away {
-                    return all.and(settled);
-                }
-                settled
-            } else {
-                match self.to_be_put(&waiting).await {
-                    Ok(Some(entry)) => {
-                        puts.push((waiting, entry));
-                        Ok(())
+            match self.task(&waiting).await {
+                Ok(Task::Put(entry, condition)) => puts.push((waiting, entry, condition)),
+                Ok(Task::Remove) => {
+                    let removing = inner.above.entries.delete(&waiting.address);
+                    let removed = inner.circuit.try_now(QUESTION, removing).await;
+                    let is_away = removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable);
+                    all = all.and(self.settle(&waiting, removed.map(|_| Some(Settled::Done))).await);
+                    if is_away {
+                        return all;
                     }
-                    Ok(None) => Ok(()),
-                    Err(error) => self.settle(&waiting, Err(error)).await,
                 }
-            };
-            all = all.and(settled);
+                Ok(Task::Nothing) => {}
+                Err(error) => all = all.and(self.settle(&waiting, Err(error)).await),
+            }
         }
         let mut seen = HashSet::new();
         let needs: Vec<ContentHash> =
-            puts.iter().flat_map(|(_, entry)| needs_of(entry)).filter(|hash| seen.insert(*hash)).collect();
+            puts.iter().flat_map(|(_, entry, _)| needs_of(entry)).filter(|hash| seen.insert(*hash)).collect();
         if let Err(error) = self.send_missing(&namespace, &needs).await {
-            if let [(waiting, _)] = &puts[..] {
+            if let [(waiting, ..)] = &puts[..] {
                 return all.and(self.settle(waiting, Err(error)).await);
             }
             if error.kind() == ErrorKind::Full {
                 inner.spool.pause(&namespace);
             }
             // Whose blob it was is seen when each is sent by itself.
-            puts.iter().for_each(|(waiting, _)| inner.spool.set_apart(waiting));
+            puts.iter().for_each(|(waiting, ..)| inner.spool.set_apart(waiting));
             return all.and(Err(error));
         }
         let mut putting = stream::iter(puts)
-            .map(|(waiting, entry)| async move {
-                let outcome = self.put_above(&waiting, entry).await;
+            .map(|(waiting, entry, condition)| async move {
+                let outcome = self.put_above(&waiting, entry, condition).await;
                 self.settle(&waiting, outcome).await
             })
             .buffer_unordered(AT_ONCE);
@@ -153,24 +154,26 @@ impl Node {
         all
     }
 
-    /// What is here to be put above; `None` when that is over.
-    async fn to_be_put(&self, waiting: &Waiting) -> Result<Option<Entry>> {
+    /// What there is to do for one that waits. When that is nothing, its wait is over.
+    async fn task(&self, waiting: &Waiting) -> Result<Task> {
         let inner = &self.inner;
-        // A write holds this from its line to its entry: one without the other is a crash's, and not under way.
+        // A write holds this from its line to its entry: one without the other is a crash's or a failure's, and not under
+        // way.
         let _lock = inner.spool.lock(&waiting.address).await;
-        match inner.local.entries.get(&waiting.address, Access::Check).await? {
-            Some(entry) if waiting.before != Some(entry.revision) => return Ok(Some(entry)),
-            // A crash came between its line and the entry.
-            Some(_) => {}
-            None => add(&inner.counts.lost, 1),
+        let entry = inner.local.entries.get(&waiting.address, Access::Check).await?;
+        match (waiting.effect(entry.as_ref().map(|entry| entry.revision)), entry) {
+            (Some(Action::Delete), _) => return Ok(Task::Remove),
+            (Some(Action::PutAbsent), Some(entry)) => return Ok(Task::Put(entry, PutIf::Absent)),
+            (Some(Action::PutAlways), Some(entry)) => return Ok(Task::Put(entry, PutIf::Always)),
+            (_, None) => add(&inner.counts.lost, 1),
+            (None, Some(_)) => {}
         }
         inner.spool.settle_locked(waiting, Settled::Done).await?;
-        Ok(None)
+        Ok(Task::Nothing)
     }
 
-    async fn put_above(&self, waiting: &Waiting, entry: Entry) -> Result<Option<Settled>> {
+    async fn put_above(&self, waiting: &Waiting, entry: Entry, condition: PutIf) -> Result<Option<Settled>> {
         let inner = &self.inner;
-        let condition = if waiting.action == Action::PutAbsent { PutIf::Absent } else { PutIf::Always };
         let body = entry.inline.clone().map_or(EntryBody::Stored(entry.blob), EntryBody::Value);
         let new = NewEntry {
             body,

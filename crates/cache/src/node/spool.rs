@@ -2,8 +2,8 @@
 //!
 //! Each is an entry of the local store in a namespace that is this Larder's own. It holds no content: what is sent is what
 //! the local store has at the address when its turn comes. The line is written before the entry, so that no entry is there
-//! without its line, and remembers the revision it found: after a crash in between that is still the one there, and
-//! nothing is sent.
+//! without its line, and remembers the revision it found: after a crash in between, or when the write fails, that is still
+//! the one there, and the line is about no write. So it remembers too what waited before it, which goes on waiting then.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -50,10 +50,12 @@ pub(super) enum Action {
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) address: EntryAddress,
-    pub(super) action: Action,
-    pub(super) since: Timestamp,
+    action: Action,
+    since: Timestamp,
     /// The revision that was there before.
-    pub(super) before: Option<u64>,
+    before: Option<u64>,
+    /// What waited before, and waits still as long as that revision is there.
+    earlier: Option<Action>,
     /// Tells this write of the address from a later one.
     pub(super) turn: u64,
     apart: Option<Apart>,
@@ -88,6 +90,8 @@ struct Line {
     since_ms: u64,
     #[serde(default)]
     before: Option<u64>,
+    #[serde(default)]
+    earlier: Option<Action>,
     /// Set when it is over and remembered for its reason only.
     #[serde(default)]
     refused: Option<String>,
@@ -187,7 +191,7 @@ impl Spool {
             key: line.key.parse()?,
         };
         let since = Timestamp::from_millis(line.since_ms);
-        Ok(Some(Waiting { address, action: line.action, since, before: line.before, turn: 0, apart: None }))
+        Ok(Some(Waiting { address, action: line.action, since, before: line.before, earlier: line.earlier, turn: 0, apart: None }))
     }
 
     /// Held while an address and its line are changed together.
@@ -196,13 +200,14 @@ impl Spool {
         self.locks[usize::from(hash.as_bytes()[0]) % LOCKS].lock().await
     }
 
-    /// Makes an address wait, durably, before it is written over the revision that is there. Call with its lock held.
+    /// Makes an address wait, durably, before it is written over the revision that is there; if it is not written, what
+    /// waited goes on waiting. Call with its lock held.
     ///
     /// # Errors
     /// [`ErrorKind::Full`] when as many wait as may; those of the local store.
     pub(super) async fn add(&self, address: &EntryAddress, action: Action, before: Option<u64>) -> Result<Waiting> {
         let since = self.clock.now();
-        let mut waiting = Waiting { address: address.clone(), action, since, before, turn: 0, apart: None };
+        let mut waiting = Waiting { address: address.clone(), action, since, before, earlier: None, turn: 0, apart: None };
         {
             let mut state = self.state.lock();
             if state.waiting.len() >= self.max && !state.turns.contains_key(address) {
@@ -215,9 +220,12 @@ impl Spool {
                 return Err(Error::new(ErrorKind::Full, "spool entry", message));
             }
             if let Some(earlier) = state.turns.get(address).and_then(|turn| state.waiting.get(turn)) {
-                // What the earlier one wrote waits too, until it is known to be written over.
-                waiting.before = earlier.before;
-                if earlier.action == Action::Delete && action == Action::PutAbsent {
+                let earlier = earlier.effect(before);
+                if action != Action::Delete {
+                    waiting.earlier = earlier;
+                }
+                // What is above is not to win over what is written after its removal.
+                if earlier == Some(Action::Delete) && action == Action::PutAbsent {
                     waiting.action = Action::PutAlways;
                 }
             }
@@ -227,7 +235,7 @@ impl Spool {
     }
 
     async fn write(&self, waiting: &Waiting, refused: Option<String>) -> Result<()> {
-        let Waiting { address, action, since, before, .. } = waiting;
+        let Waiting { address, action, since, before, earlier, .. } = waiting;
         let line = Line {
             version: 1,
             namespace: address.namespace.to_string(),
@@ -237,6 +245,7 @@ impl Spool {
             action: *action,
             since_ms: since.as_millis(),
             before: *before,
+            earlier: *earlier,
             refused,
         };
         let value = serde_json::to_vec(&line).expect("names and numbers are JSON");
@@ -422,6 +431,17 @@ impl Spool {
     fn place(&self, address: &EntryAddress) -> EntryAddress {
         let key: Key = place_hash(address).to_hex().parse().expect("hexadecimal digits are a key");
         EntryAddress { namespace: self.namespace.clone(), scope: Scope::Trusted, door: DOOR, key }
+    }
+}
+
+impl Waiting {
+    /// What is to be done above when this revision is here: with its own write here its own action, else that which waited
+    /// before it. A removal counts from its line on.
+    pub(super) fn effect(&self, here: Option<u64>) -> Option<Action> {
+        let is_written = self.action == Action::Delete || (here.is_some() && here != self.before);
+        let action = if is_written { Some(self.action) } else { self.earlier };
+        // An entry that is not here cannot be put, but a removal before it can be done.
+        action.filter(|action| *action == Action::Delete || here.is_some())
     }
 }
 

@@ -142,6 +142,77 @@ async fn a_line_whose_entry_was_never_written_sends_nothing() {
     assert_eq!(kept.inline.as_deref(), Some(&b"new"[..]));
 }
 
+/// An entry that links to what is nowhere.
+fn incomplete() -> larder_base::NewEntry {
+    linked("v", &[Bytes::from_static(b"nowhere")])
+}
+
+#[tokio::test]
+async fn a_write_that_fails_takes_no_purge_from_those_that_wait() {
+    for is_cut in [false, true] {
+        let pair = Pair::new().await;
+        let key = address("key");
+        pair.above.put(&key, value("bad"), PutIf::Always).await.unwrap();
+        pair.go_away();
+        pair.node.delete(&key).await.unwrap();
+        for condition in [PutIf::Absent, PutIf::Always, PutIf::Absent] {
+            if is_cut {
+                // A crash comes between the line and the entry.
+                pair.node.inner.spool.add(&key, super::spool::Action::PutAbsent, None).await.unwrap();
+            } else {
+                let outcome = pair.node.put(&key, incomplete(), condition).await.unwrap();
+                assert!(matches!(outcome, PutOutcome::Incomplete(_)));
+            }
+        }
+        let later = pair.reopened().await;
+        pair.faults.clear();
+        later.push().await.unwrap();
+        assert!(!is_above(&pair, &key).await, "cut: {is_cut}");
+        assert_eq!((later.node.status().spool_entries, later.node.status().lost), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_does_not_let_an_earlier_one_win_over_what_was_first() {
+    for is_cut in [false, true] {
+        let pair = Pair::new().await;
+        let key = address("key");
+        pair.above.put(&key, value("first"), PutIf::Always).await.unwrap();
+        pair.go_away();
+        pair.node.put(&key, value("second"), PutIf::Absent).await.unwrap();
+        let here = pair.node.get(&key, Access::Check).await.unwrap().unwrap().revision;
+        if is_cut {
+            pair.node.inner.spool.add(&key, super::spool::Action::PutAlways, Some(here)).await.unwrap();
+        } else {
+            let outcome = pair.node.put(&key, incomplete(), PutIf::Always).await.unwrap();
+            assert!(matches!(outcome, PutOutcome::Incomplete(_)));
+        }
+        let later = pair.reopened().await;
+        pair.faults.clear();
+        later.push().await.unwrap();
+        let kept = pair.above.get(&key, Access::Check).await.unwrap().unwrap();
+        assert_eq!(kept.inline.as_deref(), Some(&b"first"[..]), "cut: {is_cut}");
+        assert_eq!(later.node.status().conflicts, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_saved_after_a_purge_wins_over_what_was_purged() {
+    let pair = Pair::new().await;
+    let key = address("key");
+    pair.above.put(&key, value("bad"), PutIf::Always).await.unwrap();
+    pair.go_away();
+    pair.node.delete(&key).await.unwrap();
+    pair.node.put(&key, incomplete(), PutIf::Absent).await.unwrap();
+    pair.node.put(&key, value("good"), PutIf::Absent).await.unwrap();
+    pair.node.put(&key, incomplete(), PutIf::Always).await.unwrap();
+    let later = pair.reopened().await;
+    pair.faults.clear();
+    later.push().await.unwrap();
+    let kept = pair.above.get(&key, Access::Check).await.unwrap().unwrap();
+    assert_eq!(kept.inline.as_deref(), Some(&b"good"[..]));
+}
+
 #[tokio::test]
 async fn a_write_that_is_between_its_line_and_its_entry_is_waited_for() {
     let pair = Pair::new().await;
