@@ -191,7 +191,15 @@ impl Spool {
             key: line.key.parse()?,
         };
         let since = Timestamp::from_millis(line.since_ms);
-        Ok(Some(Waiting { address, action: line.action, since, before: line.before, earlier: line.earlier, turn: 0, apart: None }))
+        Ok(Some(Waiting {
+            address,
+            action: line.action,
+            since,
+            before: line.before,
+            earlier: line.earlier,
+            turn: 0,
+            apart: None,
+        }))
     }
 
     /// Held while an address and its line are changed together.
@@ -207,7 +215,8 @@ impl Spool {
     /// [`ErrorKind::Full`] when as many wait as may; those of the local store.
     pub(super) async fn add(&self, address: &EntryAddress, action: Action, before: Option<u64>) -> Result<Waiting> {
         let since = self.clock.now();
-        let mut waiting = Waiting { address: address.clone(), action, since, before, earlier: None, turn: 0, apart: None };
+        let mut waiting =
+            Waiting { address: address.clone(), action, since, before, earlier: None, turn: 0, apart: None };
         {
             let mut state = self.state.lock();
             if state.waiting.len() >= self.max && !state.turns.contains_key(address) {
