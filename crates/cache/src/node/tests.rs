@@ -335,6 +335,26 @@ async fn wrong_bytes_from_above_are_never_served() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_that_is_slow_has_no_upstream_given_up() {
+    let pair = Pair::new().await;
+    let contents = contents(6);
+    pair.put_above(&contents).await;
+    let hashes: Vec<_> = contents.iter().map(|content| ContentHash::of(content)).collect();
+    let located = pair.node.locate(&support::namespace(), &hashes).await.unwrap();
+    let (first, last) = (located.first().unwrap(), located.last().unwrap());
+    let length = Some(last.offset + last.length - first.offset);
+    let range = larder_base::ByteRange { offset: first.offset, length };
+    let mut body = pair.node.read(first.segment, range).await.unwrap().unwrap();
+    let mut came = 0;
+    while let Some(record) = futures_util::StreamExt::next(&mut body).await {
+        came += record.unwrap().len() as u64;
+        tokio::time::advance(std::time::Duration::from_secs(3600)).await;
+    }
+    assert_eq!(Some(came), length);
+    assert!(pair.node.status().reachable);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upstream_that_fails_is_asked_by_no_client_until_the_node_has_tried() {
     let pair = Pair::new().await;
     pair.go_away();

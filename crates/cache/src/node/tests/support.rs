@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use larder_base::segment::{Record, SEGMENT_HEADER};
 use larder_base::{
     Adopted, Blob, BlobStream, Blobs, BoxFuture, Bulk, ByteRange, ContentHash, Digest, EntryAddress, EntryBody,
@@ -330,7 +331,13 @@ impl Bulk for Far {
                 let record = self.tier.read(place.segment, range).await?.unwrap();
                 segment.extend_from_slice(&self.twist(collect(record, 4 << 20).await?));
             }
-            Ok(stream_of(segment.freeze()))
+            // Each piece is waited for, as those of a network are.
+            let pieces: Vec<_> = segment.chunks(64 << 10).map(Bytes::copy_from_slice).collect();
+            let body = futures_util::stream::iter(pieces).then(|piece| async {
+                tokio::task::yield_now().await;
+                Ok(piece)
+            });
+            Ok(body.boxed())
         })
     }
 
