@@ -334,6 +334,18 @@ async fn wrong_bytes_from_above_are_never_served() {
     }
 }
 
+#[tokio::test]
+async fn a_place_that_an_earlier_process_planned_is_none_of_this_one() {
+    let pair = Pair::new().await;
+    let contents = contents(2);
+    pair.put_above(&contents).await;
+    let [one, other] = [0, 1].map(|n: usize| ContentHash::of(&contents[n]));
+    let before = pair.node.locate(&support::namespace(), &[one]).await.unwrap()[0];
+    let later = pair.reopened().await;
+    later.node.locate(&support::namespace(), &[other]).await.unwrap();
+    assert!(later.node.read(before.segment, larder_base::ByteRange::ALL).await.unwrap().is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_is_slow_has_no_upstream_given_up() {
     let pair = Pair::new().await;

@@ -1,7 +1,7 @@
 //! A node over a memory, below another memory that breaks and lies when a test says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -186,7 +186,9 @@ async fn open(here: &Memory, faults: &Faults, far: &Arc<Far>, clock: &FakeClock,
     let tier = Arc::new(Faulty::new(Arc::new(here.clone()), faults.clone()));
     let local = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
     let above = Upstream { blobs: far.clone(), entries: Arc::new(far.tier.clone()), bulk: far.clone() };
-    let options = NodeOptions { spool_max, touch_every: Duration::from_secs(600) };
+    static STARTS: AtomicU64 = AtomicU64::new(1);
+    let random = STARTS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let options = NodeOptions { spool_max, touch_every: Duration::from_secs(600), random };
     Node::open(local, above, Arc::new(clock.clone()), options).await.unwrap()
 }
 
