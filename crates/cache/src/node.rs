@@ -54,6 +54,8 @@ pub struct NodeOptions {
     pub spool_max: usize,
     /// How often what waits is touched, so that the local store keeps it: less than its retention time.
     pub touch_every: Duration,
+    /// A number that no earlier process had: what is planned is numbered from it on.
+    pub random: u64,
 }
 
 /// A node. Cheap to clone.
@@ -142,7 +144,7 @@ impl Node {
                 above,
                 circuit: Circuit::default(),
                 spool,
-                plans: Plans::default(),
+                plans: Plans::new(options.random),
                 loads: Arc::default(),
                 flights: Arc::default(),
                 copies: Mutex::default(),

@@ -195,12 +195,22 @@ impl Rights {
         issued: impl IntoIterator<Item = &'a Grant>,
     ) -> Result<()> {
         let held = credential.map(|credential| self.held_by(credential, issued)).unwrap_or_default();
-        if !matches!(self, Self::Tokens(_)) || held.iter().any(|grant| grant.admin && grant.namespaces.is_everything())
-        {
+        if self.is_open() || held.iter().any(|grant| grant.admin && grant.namespaces.is_everything()) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Denied, "authorize", "this page is for operators")
-            .with_hint("use the token of a credential with admin = true and namespaces = \"*\""))
+        let denied = Error::new(ErrorKind::Denied, "authorize", "this page is for operators");
+        Err(denied.with_hint(match self {
+            Self::Limited(_) => {
+                "a node without [[credentials]] knows jobs alone: give it one with admin = true and namespaces = \"*\""
+            }
+            Self::Open | Self::Tokens(_) => "use the token of a credential with admin = true and namespaces = \"*\"",
+        }))
+    }
+
+    /// Whether everyone may see the server's numbers: who is on a node's machine looks after it, without a token. What
+    /// could quote a key is no number.
+    pub fn shows_numbers(&self) -> bool {
+        matches!(self, Self::Open | Self::Limited(_))
     }
 
     /// The namespaces that a credential is an administrator of; all of them on an open server.

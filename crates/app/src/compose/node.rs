@@ -26,15 +26,19 @@ pub async fn node(config: &Config, local: &Tiers, clock: &Arc<dyn Clock>) -> Res
         connect: Duration::from_secs(2),
         first_pause: Duration::from_millis(50),
     };
-    let mut seed = [0; 8];
+    let (mut seed, mut first_plan) = ([0; 8], [0; 8]);
     getrandom::fill(&mut seed)
+        .and_then(|()| getrandom::fill(&mut first_plan))
         .map_err(|error| Error::new(ErrorKind::Failed, "start node", format!("no random bytes: {error}")))?;
     let above = UpstreamTier::new(HttpClient::new(policy, u64::from_le_bytes(seed)), server, token)?;
     let url = above.url().to_string();
     let above = Arc::new(above);
     let above = Upstream { blobs: above.clone(), entries: above.clone(), bulk: above };
-    let options =
-        NodeOptions { spool_max: config.upstream.spool_entries as usize, touch_every: config.store.retention.0 / 4 };
+    let options = NodeOptions {
+        spool_max: config.upstream.spool_entries as usize,
+        touch_every: config.store.retention.0 / 4,
+        random: u64::from_le_bytes(first_plan),
+    };
     let node = Node::open(local.clone(), above, clock.clone(), options).await?;
     let waiting = node.status().spool_entries;
     info!(upstream = url, waiting, "this is a node");

@@ -1,17 +1,18 @@
 //! The pages about the server itself: `/healthz`, `/status`, `/metrics`, `/gc`, `/jobs` and `/tokens`.
 //!
 //! They name namespaces, so with credentials configured all but the first are for operators. Tokens are for
-//! administrators too, each for those of its own namespaces.
+//! administrators too, each for those of its own namespaces. A node without credentials shows everyone on its machine the
+//! numbers, and nothing that could quote a key; what changes anything is refused there.
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result, Timestamp};
 use larder_cache::{Cache, JobReport, JobState, Node, Usage};
 use larder_door::credential_of;
@@ -43,8 +44,13 @@ pub struct About {
 
 impl About {
     /// What the node is doing; null where there is none.
-    fn node_status(&self) -> Value {
-        self.node.as_ref().map_or(Value::Null, |node| json!(node.status()))
+    fn node_status(&self, sight: Sight) -> Value {
+        let Some(node) = &self.node else { return Value::Null };
+        let mut status = node.status();
+        if sight == Sight::Numbers {
+            (status.last_error, status.notes) = (None, Vec::new());
+        }
+        json!(status)
     }
 }
 
@@ -57,18 +63,43 @@ pub trait Kept: Send + Sync {
     fn collect_garbage(&self, quota: Option<u64>) -> BoxFuture<'_, Result<Value>>;
 }
 
+/// How much of the pages someone sees.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// What does not quote a key.
+    Numbers,
+    All,
+}
+
 /// The routes of the pages.
 pub fn pages(about: About) -> Router {
     Router::new()
-        .route("/status", get(status))
-        .route("/metrics", get(metrics))
         .route("/gc", post(collect_garbage))
-        .route("/jobs", get(jobs))
         .route("/jobs/{name}", post(run_job))
         .route_layer(middleware::from_fn_with_state(about.clone(), for_operators))
+        .merge(shown(&about))
         .merge(token_routes())
         .route("/healthz", get(async || "ok\n"))
         .with_state(about)
+}
+
+/// The pages that only show something.
+fn shown(about: &About) -> Router<About> {
+    Router::new()
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/jobs", get(jobs))
+        .route_layer(middleware::from_fn_with_state(about.clone(), for_watchers))
+}
+
+async fn for_watchers(State(about): State<About>, mut request: Request, next: Next) -> Response {
+    let sight = match about.cache.check_operator(credential_of(request.headers()).as_ref()) {
+        Ok(()) => Sight::All,
+        Err(_) if about.cache.rights().shows_numbers() => Sight::Numbers,
+        Err(denied) => return refuse(&denied),
+    };
+    request.extensions_mut().insert(sight);
+    next.run(request).await
 }
 
 async fn for_operators(State(about): State<About>, request: Request, next: Next) -> Response {
@@ -100,15 +131,15 @@ async fn collect_garbage(State(about): State<About>, Query(collection): Query<Co
     }
 }
 
-async fn status(State(about): State<About>) -> Json<Value> {
+async fn status(State(about): State<About>, Extension(sight): Extension<Sight>) -> Json<Value> {
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": about.clock.now().since(about.started).as_secs(),
         "doors": &about.doors[..],
         "store": about.store.status(),
         "namespaces": namespaces(&about),
-        "node": about.node_status(),
-        "jobs": reports(&about),
+        "node": about.node_status(sight),
+        "jobs": reports(&about, sight),
     }))
 }
 
@@ -129,8 +160,12 @@ fn namespaces(about: &About) -> Vec<Value> {
     quotas.usage().into_iter().map(line).collect()
 }
 
-fn reports(about: &About) -> Vec<Value> {
-    about.cache.jobs().reports().iter().map(report).collect()
+fn reports(about: &About, sight: Sight) -> Vec<Value> {
+    let shown = |job: JobReport| match sight {
+        Sight::Numbers => JobReport { last_error: None, ..job },
+        Sight::All => job,
+    };
+    about.cache.jobs().reports().into_iter().map(|job| report(&shown(job))).collect()
 }
 
 fn report(job: &JobReport) -> Value {
@@ -147,8 +182,8 @@ fn report(job: &JobReport) -> Value {
     })
 }
 
-async fn jobs(State(about): State<About>) -> Json<Value> {
-    Json(json!({ "jobs": reports(&about) }))
+async fn jobs(State(about): State<About>, Extension(sight): Extension<Sight>) -> Json<Value> {
+    Json(json!({ "jobs": reports(&about, sight) }))
 }
 
 /// Has a job take a step now, and tells how that went.
@@ -172,7 +207,7 @@ async fn metrics(State(about): State<About>) -> Response {
         text.clear();
     }
     let numbers = flatten("larder_store", &about.store.status())
-        + &flatten("larder_node", &about.node_status())
+        + &flatten("larder_node", &about.node_status(Sight::Numbers))
         + &of_jobs(&about)
         + &of_namespaces(&about);
     let end = text.rfind("# EOF").unwrap_or(text.len());

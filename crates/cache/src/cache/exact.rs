@@ -30,7 +30,8 @@ impl DoorCache {
                 Ok(None) => Outcome::Miss,
                 Err(error) => Outcome::Error(error.kind()),
             };
-            self.cache.counters.lookup(&address.door, &address.namespace, outcome);
+            // Not under the address's door: a client may name any, and each would be counted for good.
+            self.cache.counters.lookup(&self.door, &address.namespace, outcome);
         }
         found
     }
@@ -54,7 +55,7 @@ impl DoorCache {
         if matches!(outcome, Ok(PutOutcome::Stored(_))) {
             self.cache.quotas.note_change(&address.namespace);
         }
-        self.cache.counters.write(&address.door, &address.namespace, Outcome::of_put(&outcome));
+        self.cache.counters.write(&self.door, &address.namespace, Outcome::of_put(&outcome));
         outcome
     }
 

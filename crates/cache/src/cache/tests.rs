@@ -1,8 +1,16 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
-use larder_base::{ErrorKind, chunk, collect};
+use larder_base::{Access, Clock, DoorName, EntryAddress, ErrorKind, Namespace, Scope, chunk, collect};
+use larder_testkit::clock::FakeClock;
+use larder_testkit::memory::Memory;
 
-use super::{Gathered, gather};
+use super::{Cache, Gathered, Tiers, gather};
+use crate::counters::Outcome;
+use crate::jobs::Jobs;
+use crate::rights::Rights;
+use crate::signer::Signer;
 
 fn body(pieces: &[usize]) -> larder_base::BlobStream {
     let pieces: Vec<_> = pieces.iter().map(|&len| Ok(Bytes::from(vec![7; len]))).collect();
@@ -38,4 +46,27 @@ async fn the_limit_holds_wherever_it_is_crossed() {
         last = Some(piece);
     }
     assert_eq!(last.unwrap().unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn names_of_doors_that_a_client_chooses_are_not_counted_by() {
+    let clock: Arc<dyn Clock> = Arc::new(FakeClock::default());
+    let tier = Arc::new(Memory::new(clock.clone()));
+    let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
+    let jobs = Jobs::new(clock.clone());
+    let cache = Cache::new(tiers, Rights::Open, Signer::new(&[7; 32]), jobs, clock);
+    let (name, namespace) = (DoorName::new("tier"), "acme".parse::<Namespace>().unwrap());
+    let caller = Rights::Open.resolve(None, &namespace, []).unwrap();
+    for number in 0..3 {
+        let address = EntryAddress {
+            namespace: namespace.clone(),
+            scope: Scope::Trusted,
+            door: format!("door-{number}").parse().unwrap(),
+            key: "key".parse().unwrap(),
+        };
+        let found = cache.door(name.clone()).entry_at(&caller, &address, Access::Serve).await.unwrap();
+        assert!(found.is_none());
+        assert_eq!(cache.counters().lookups(&address.door, &namespace, Outcome::Miss), 0);
+    }
+    assert_eq!(cache.counters().lookups(&name, &namespace, Outcome::Miss), 3);
 }

@@ -154,17 +154,20 @@ impl Node {
         }
     }
 
-    /// Tries again to keep the copies that waited for blobs; says whether some still do.
-    pub(super) async fn keep_copies(&self) -> Result<bool> {
+    /// Tries again to keep the copies that waited for blobs; says whether some still do. One that cannot be kept is given
+    /// up: it is a copy only.
+    pub(super) async fn keep_copies(&self) -> bool {
         let inner = &self.inner;
         let came = inner.counts.bytes_down.load(std::sync::atomic::Ordering::Relaxed);
         let due = inner.copies.lock().take(came);
         for (address, copy) in due {
-            if !self.copy(&address, copy.clone()).await? {
-                inner.copies.lock().add(address, copy);
+            match self.copy(&address, copy.clone()).await {
+                Ok(true) => {}
+                Ok(false) => inner.copies.lock().add(address, copy),
+                Err(error) => tracing::debug!(key = %address.key, %error, "an entry from above could not be kept"),
             }
         }
-        Ok(!inner.copies.lock().is_empty())
+        !inner.copies.lock().is_empty()
     }
 
     async fn write(&self, address: &EntryAddress, entry: NewEntry, condition: PutIf) -> Result<PutOutcome> {
@@ -188,7 +191,7 @@ impl Node {
         let outcome = self.put_here(address, entry, condition).await;
         match waiting {
             Some(_) if matches!(outcome, Ok(PutOutcome::Stored(_))) => self.wake_pushing(),
-            // An earlier write goes on waiting.
+            // What waited before goes on waiting: the line knows of it.
             Some(waiting) if !waited => inner.spool.settle_locked(&waiting, Settled::Done).await?,
             _ => {}
         }

@@ -1,12 +1,13 @@
 //! Records from above: each is checked before it is passed on, and all are kept before the last one is.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future, stream};
 use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader, RecordKind, SEGMENT_HEADER};
 use larder_base::{BlobStream, ContentHash, Error, ErrorKind, Namespace, PartName, Result, UploadId, stream_of};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::blobs::patience;
 use super::plan::{Planned, Run};
@@ -27,7 +28,12 @@ struct Fetch {
     has_begun: bool,
     records: Vec<Bytes>,
     contents: Vec<(ContentHash, Bytes)>,
-    deadline: Instant,
+    /// How long the upstream may still take: the reader's own pace is no fault of its.
+    patience: Duration,
+    /// When the reader was last given something.
+    given: Instant,
+    /// Whether the reader once let the upstream wait for so long that this may have ended the answer.
+    was_slow: bool,
     _turn: Option<Turn<(Namespace, ContentHash)>>,
 }
 
@@ -44,7 +50,9 @@ impl Node {
         let fetch = Fetch {
             node: self.clone(),
             expected: run.records.iter().copied().collect(),
-            deadline: Instant::now() + patience(run.bytes()),
+            patience: patience(run.bytes()),
+            given: Instant::now(),
+            was_slow: false,
             run,
             body,
             ahead: BytesMut::new(),
@@ -54,7 +62,10 @@ impl Node {
             _turn: turn,
         };
         Ok(stream::try_unfold(fetch, |mut fetch| async move {
-            match fetch.next().await {
+            fetch.was_slow |= fetch.given.elapsed() >= ANSWER;
+            let next = fetch.next().await;
+            fetch.given = Instant::now();
+            match next {
                 Ok(record) => Ok(record.map(|record| (record, fetch))),
                 Err(error) => {
                     fetch.node.inner.plans.forget(&fetch.run);
@@ -146,7 +157,10 @@ impl Fetch {
 
     async fn take(&mut self, length: usize) -> Result<Bytes> {
         while self.ahead.len() < length {
-            let problem = match timeout_at(self.deadline, self.body.next()).await {
+            let asked = Instant::now();
+            let came = timeout(self.patience, self.body.next()).await;
+            self.patience = self.patience.saturating_sub(asked.elapsed());
+            let problem = match came {
                 Ok(Some(Ok(piece))) => {
                     self.ahead.extend_from_slice(&piece);
                     continue;
@@ -156,6 +170,7 @@ impl Fetch {
                     let message = "fewer came than were located";
                     return Err(Error::new(ErrorKind::Unavailable, "read records", message));
                 }
+                Ok(Some(Err(error))) if self.was_slow => return Err(error),
                 Ok(Some(Err(error))) => error,
                 Err(_) => Error::new(ErrorKind::Unavailable, "read records", "they did not come in time"),
             };

@@ -46,7 +46,6 @@ impl Run {
 }
 
 /// All plans.
-#[derive(Default)]
 pub(super) struct Plans(Mutex<State>);
 
 #[derive(Default)]
@@ -58,6 +57,12 @@ struct State {
 }
 
 impl Plans {
+    /// Plans that are numbered from a random number on: an address that was signed for one of an earlier process is to
+    /// find none of this one, which may be another namespace's.
+    pub(super) fn new(random: u64) -> Self {
+        Self(Mutex::new(State { next: random, ..State::default() }))
+    }
+
     /// Where records are planned already: who asks for them again is to wait for the same bytes.
     pub(super) fn known(&self, namespace: &Namespace, hashes: &[ContentHash]) -> Vec<Located> {
         let state = self.0.lock();
@@ -82,7 +87,7 @@ impl Plans {
         }
         let mut state = self.0.lock();
         let segment = PLANNED | state.next;
-        state.next += 1;
+        state.next = state.next.wrapping_add(1);
         let place =
             |record: &Planned| Located { digest: record.digest, segment, offset: record.offset, length: record.length };
         let located: Vec<Located> = planned.iter().map(place).collect();

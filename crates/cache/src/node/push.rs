@@ -26,26 +26,34 @@ const AT_ONCE: usize = 8;
 const SEGMENT_BYTES: u64 = 16 << 20;
 /// How long the upstream may take for a small question of this job, which keeps no client waiting.
 const QUESTION: Duration = Duration::from_secs(60);
-/// How often an entry is tried that the upstream fails to take, before it is left here.
+/// How often an entry is tried by itself that fails for a reason of its own, before it is left here.
 const TRIES: u32 = 5;
 /// How often copies that wait are looked at.
 const COPIES_EVERY: Duration = Duration::from_secs(2);
 
+/// What is to be done above.
+enum Task {
+    Put(Entry, PutIf),
+    Remove,
+    Nothing,
+}
+
 /// The job.
 pub(super) struct Pushing {
     node: Node,
-    touched: Mutex<Instant>,
+    /// When what waits was last touched; the first step does that at once.
+    touched: Mutex<Option<Instant>>,
 }
 
 impl Pushing {
     pub(super) fn new(node: Node) -> Self {
-        Self { node, touched: Mutex::new(Instant::now()) }
+        Self { node, touched: Mutex::default() }
     }
 
     async fn work(&self) -> Result<Next> {
         let inner = &self.node.inner;
-        self.touch().await?;
-        let copies_wait = self.node.keep_copies().await?;
+        self.touch().await;
+        let copies_wait = self.node.keep_copies().await;
         let idle = if copies_wait { COPIES_EVERY } else { inner.touch_every };
         if let Some(wait) = inner.circuit.wait() {
             if !wait.is_zero() {
@@ -58,27 +66,24 @@ impl Pushing {
         }
         let batch = inner.spool.first(BATCH);
         if batch.is_empty() {
-            return Ok(Next::After(idle));
+            let due = inner.spool.due().map_or(idle, |due| due.saturating_duration_since(Instant::now()));
+            return Ok(Next::After(due.min(idle)));
         }
-        match self.node.push(batch).await {
-            Ok(()) => Ok(Next::Now),
-            // The circuit knows, and says when to go on.
-            Err(_) if inner.circuit.wait().is_some() => Ok(Next::Now),
-            Err(error) => Err(error),
+        // What failed waits for its own time, or for the upstream, and holds up no other.
+        if let Err(error) = self.node.push(batch).await {
+            tracing::debug!(%error, "not all that waits could be sent");
         }
+        Ok(Next::Now)
     }
 
     /// Has the local store keep what waits.
-    async fn touch(&self) -> Result<()> {
+    async fn touch(&self) {
         let inner = &self.node.inner;
-        if self.touched.lock().elapsed() < inner.touch_every {
-            return Ok(());
+        if self.touched.lock().is_some_and(|at| at.elapsed() < inner.touch_every) {
+            return;
         }
-        for address in inner.spool.all() {
-            inner.local.entries.get(&address, Access::Check).await?;
-        }
-        *self.touched.lock() = Instant::now();
-        Ok(())
+        inner.spool.touch().await;
+        *self.touched.lock() = Some(Instant::now());
     }
 }
 
@@ -102,60 +107,73 @@ impl Node {
     /// Sends entries of one namespace.
     ///
     /// # Errors
-    /// Those that may be gone at the next try.
+    /// The first that let an entry wait on, after all others of the batch were tried.
     pub(super) async fn push(&self, batch: Vec<Waiting>) -> Result<()> {
         let inner = &self.inner;
         let Some(namespace) = batch.first().map(|first| first.address.namespace.clone()) else { return Ok(()) };
-        let (mut puts, mut removals) = (Vec::new(), Vec::new());
+        let (mut puts, mut all) = (Vec::new(), Ok(()));
         for waiting in batch {
-            if waiting.action == Action::Delete {
-                removals.push(waiting);
-                continue;
-            }
-            // A write holds this from its line to its entry: one without the other is a crash's, and not under way.
-            let _lock = inner.spool.lock(&waiting.address).await;
-            match inner.local.entries.get(&waiting.address, Access::Check).await? {
-                Some(entry) if waiting.before != Some(entry.revision) => puts.push((waiting, entry)),
-                // A crash came between its line and the entry.
-                Some(_) => inner.spool.settle_locked(&waiting, Settled::Done).await?,
-                None => {
-                    add(&inner.counts.lost, 1);
-                    inner.spool.settle_locked(&waiting, Settled::Done).await?;
+            match self.task(&waiting).await {
+                Ok(Task::Put(entry, condition)) => puts.push((waiting, entry, condition)),
+                Ok(Task::Remove) => {
+                    let removing = inner.above.entries.delete(&waiting.address);
+                    let removed = inner.circuit.try_now(QUESTION, removing).await;
+                    let is_away = removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable);
+                    all = all.and(self.settle(&waiting, removed.map(|_| Some(Settled::Done))).await);
+                    if is_away {
+                        return all;
+                    }
                 }
+                Ok(Task::Nothing) => {}
+                Err(error) => all = all.and(self.settle(&waiting, Err(error)).await),
             }
-        }
-        for waiting in removals {
-            let removed = inner.circuit.try_now(QUESTION, inner.above.entries.delete(&waiting.address)).await;
-            self.settle(&waiting, removed.map(|_| Some(Settled::Done))).await?;
         }
         let mut seen = HashSet::new();
         let needs: Vec<ContentHash> =
-            puts.iter().flat_map(|(_, entry)| needs_of(entry)).filter(|hash| seen.insert(*hash)).collect();
+            puts.iter().flat_map(|(_, entry, _)| needs_of(entry)).filter(|hash| seen.insert(*hash)).collect();
         if let Err(error) = self.send_missing(&namespace, &needs).await {
-            if is_final(&error) {
-                for (waiting, _) in &puts {
-                    inner.spool.settle(waiting, Settled::Refused(error.to_string())).await?;
-                }
-                return Ok(());
+            if let [(waiting, ..)] = &puts[..] {
+                return all.and(self.settle(waiting, Err(error)).await);
             }
-            return Err(error);
+            if error.kind() == ErrorKind::Full {
+                inner.spool.pause(&namespace);
+            }
+            // Whose blob it was is seen when each is sent by itself.
+            puts.iter().for_each(|(waiting, ..)| inner.spool.set_apart(waiting));
+            return all.and(Err(error));
         }
         let mut putting = stream::iter(puts)
-            .map(|(waiting, entry)| async move {
-                let outcome = self.put_above(&waiting, entry).await;
+            .map(|(waiting, entry, condition)| async move {
+                let outcome = self.put_above(&waiting, entry, condition).await;
                 self.settle(&waiting, outcome).await
             })
             .buffer_unordered(AT_ONCE);
-        let mut all = Ok(());
         while let Some(settled) = putting.next().await {
             all = all.and(settled);
         }
         all
     }
 
-    async fn put_above(&self, waiting: &Waiting, entry: Entry) -> Result<Option<Settled>> {
+    /// What there is to do for one that waits. When that is nothing, its wait is over.
+    async fn task(&self, waiting: &Waiting) -> Result<Task> {
         let inner = &self.inner;
-        let condition = if waiting.action == Action::PutAbsent { PutIf::Absent } else { PutIf::Always };
+        // A write holds this from its line to its entry: one without the other is a crash's or a failure's, and not under
+        // way.
+        let _lock = inner.spool.lock(&waiting.address).await;
+        let entry = inner.local.entries.get(&waiting.address, Access::Check).await?;
+        match (waiting.effect(entry.as_ref().map(|entry| entry.revision)), entry) {
+            (Some(Action::Delete), _) => return Ok(Task::Remove),
+            (Some(Action::PutAbsent), Some(entry)) => return Ok(Task::Put(entry, PutIf::Absent)),
+            (Some(Action::PutAlways), Some(entry)) => return Ok(Task::Put(entry, PutIf::Always)),
+            (_, None) => add(&inner.counts.lost, 1),
+            (None, Some(_)) => {}
+        }
+        inner.spool.settle_locked(waiting, Settled::Done).await?;
+        Ok(Task::Nothing)
+    }
+
+    async fn put_above(&self, waiting: &Waiting, entry: Entry, condition: PutIf) -> Result<Option<Settled>> {
+        let inner = &self.inner;
         let body = entry.inline.clone().map_or(EntryBody::Stored(entry.blob), EntryBody::Value);
         let new = NewEntry {
             body,
@@ -180,19 +198,33 @@ impl Node {
         })
     }
 
-    /// Ends the wait of one, or lets it wait on.
+    /// Ends the wait of one, or lets it wait on behind the others.
     async fn settle(&self, waiting: &Waiting, outcome: Result<Option<Settled>>) -> Result<()> {
         let spool = &self.inner.spool;
-        match outcome {
-            Ok(Some(settled)) => spool.settle(waiting, settled).await,
-            Ok(None) => Ok(()),
-            Err(error) if is_final(&error) => spool.settle(waiting, Settled::Refused(error.to_string())).await,
-            // Only what fails for reasons of its own is given up: an upstream that is away or full is waited for.
-            Err(error) if error.kind() == ErrorKind::Failed && spool.tried(waiting) >= TRIES => {
-                spool.settle(waiting, Settled::Refused(error.to_string())).await
+        let (settled, error) = match outcome {
+            Ok(Some(settled)) => (settled, None),
+            Ok(None) => {
+                spool.tried(waiting);
+                return Ok(());
             }
-            Err(error) => Err(error),
+            Err(error) => (Settled::Refused(error.to_string()), Some(error)),
+        };
+        if let Some(error) = error.filter(|error| !is_final(error)) {
+            let tries = spool.tried(waiting);
+            if error.kind() == ErrorKind::Full {
+                spool.pause(&waiting.address.namespace);
+            }
+            // Only what fails for reasons of its own is given up: an upstream that is away or full is waited for.
+            let is_own = matches!(error.kind(), ErrorKind::Failed | ErrorKind::Corrupt);
+            if !is_own || tries < TRIES {
+                return Err(error);
+            }
         }
+        let ended = spool.settle(waiting, settled).await;
+        if ended.is_err() {
+            spool.tried(waiting);
+        }
+        ended
     }
 
     /// Sends those blobs that are missing above: chunks as segments, larger ones as they are. One that is not here any
@@ -240,8 +272,9 @@ impl Node {
         let sent = inner.circuit.try_now(patience(length), inner.above.bulk.send(namespace, segment.freeze())).await;
         match sent {
             Ok(_) => add(&inner.counts.bytes_up, length),
-            // A record is damaged: by itself it is found out here, and the others go.
-            Err(error) if error.kind() == ErrorKind::Invalid => {
+            // A record is damaged, which by itself is found out here, or so many bytes at once are what something on the
+            // way does not take: the others go, or all do.
+            Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Failed) => {
                 for place in group {
                     self.send_blob(namespace, &place.digest.hash).await?;
                 }

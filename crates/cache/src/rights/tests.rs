@@ -1,6 +1,6 @@
 use larder_base::{ErrorKind, Namespace, Scope};
 
-use super::{Credential, Grant, Rights, TokenHash};
+use super::{Credential, Grant, JobGrant, Rights, TokenHash};
 
 fn namespace(name: &str) -> Namespace {
     name.parse().unwrap()
@@ -67,6 +67,20 @@ fn an_operator_is_an_administrator_of_every_namespace() {
     assert!(!allowed("some") && !allowed("plain") && !allowed("guess"));
     assert!(rights.check_operator(None, []).is_err());
     assert!(Rights::Open.check_operator(None, []).is_ok());
+}
+
+#[test]
+fn no_job_on_a_node_without_credentials_is_an_operator() {
+    let jobs = JobGrant { namespaces: "*".parse().unwrap(), read: vec![Scope::Trusted], write: Some(Scope::Trusted) };
+    let rights = Rights::Limited(jobs);
+    for credential in [None, Some(Credential::new("guess"))] {
+        let denied = rights.check_operator(credential.as_ref(), []).unwrap_err();
+        assert_eq!(denied.kind(), ErrorKind::Denied);
+        assert!(denied.hint().unwrap().contains("[[credentials]]"), "{denied:?}");
+        assert!(rights.administered(credential.as_ref(), []).is_empty());
+    }
+    assert!(rights.shows_numbers());
+    assert!(!Rights::Tokens(vec![]).shows_numbers());
 }
 
 #[test]

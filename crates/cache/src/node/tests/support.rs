@@ -1,14 +1,16 @@
 //! A node over a memory, below another memory that breaks and lies when a test says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use larder_base::segment::{Record, SEGMENT_HEADER};
 use larder_base::{
     Adopted, Blob, BlobStream, Blobs, BoxFuture, Bulk, ByteRange, ContentHash, Digest, EntryAddress, EntryBody,
-    ErrorKind, Namespace, NewEntry, PartName, RecordLength, Result, Segments, UploadId, collect, stream_of,
+    EntryPrefix, Error, ErrorKind, Namespace, NewEntry, PartName, RecordLength, Result, Segments, UploadId, collect,
+    stream_of,
 };
 use larder_testkit::clock::FakeClock;
 use larder_testkit::content::noise;
@@ -17,7 +19,9 @@ use larder_testkit::memory::Memory;
 use parking_lot::Mutex;
 
 use crate::cache::Tiers;
-use crate::node::{Node, NodeOptions, Upstream};
+use crate::jobs::{Job, Next};
+use crate::node::push::Pushing;
+use crate::node::{Node, NodeOptions, NodeStatus, Upstream};
 
 /// How the memory above lies.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,8 @@ pub(super) struct Pair {
     pub(super) node: Node,
     pub(super) above: Memory,
     pub(super) faults: Faults,
+    /// Those of the local store.
+    pub(super) here_faults: Faults,
     pub(super) clock: FakeClock,
     here: Memory,
     far: Arc<Far>,
@@ -54,21 +60,25 @@ impl Pair {
         let far = Arc::new(Far {
             tier: Faulty::new(Arc::new(above.clone()), faults.clone()),
             lie: Mutex::default(),
+            poison: Mutex::default(),
+            refusals: AtomicU32::new(0),
             sent: AtomicU32::new(0),
             fetches: AtomicU32::new(0),
         });
-        let node = open(&here, &far, &clock, spool_max).await;
-        Self { node, above, faults, clock, here, far }
+        let here_faults = Faults::none();
+        let node = open(&here, &here_faults, &far, &clock, spool_max).await;
+        Self { node, above, faults, here_faults, clock, here, far }
     }
 
     /// Another process on the same data.
     pub(super) async fn reopened(&self) -> Self {
-        let Self { above, faults, clock, here, far, .. } = self;
-        let node = open(here, far, clock, 1000).await;
+        let Self { above, faults, here_faults, clock, here, far, .. } = self;
+        let node = open(here, here_faults, far, clock, 1000).await;
         Self {
             node,
             above: above.clone(),
             faults: faults.clone(),
+            here_faults: here_faults.clone(),
             clock: clock.clone(),
             here: here.clone(),
             far: far.clone(),
@@ -87,6 +97,61 @@ impl Pair {
         let anywhere = namespace();
         let question = self.far.missing(&anywhere, &[]);
         self.node.inner.circuit.try_now(Duration::from_secs(1), question).await.unwrap();
+    }
+
+    /// Removes the spool's lines from the local store, as eviction does; says how many there were.
+    pub(super) async fn evict_lines(&self) -> usize {
+        let namespace: Namespace = "~node".parse().unwrap();
+        let all = EntryPrefix { namespace, scope: None, door: None, prefix: String::new() };
+        let lines = larder_base::Entries::list(&self.here, &all, None, 1000).await.unwrap().entries;
+        for line in &lines {
+            larder_base::Entries::delete(&self.here, &line.address).await.unwrap();
+        }
+        lines.len()
+    }
+
+    /// Has a blob not be taken above.
+    pub(super) fn poison(&self, content: &Bytes, kind: ErrorKind) {
+        *self.far.poison.lock() = Some((ContentHash::of(content), kind));
+    }
+
+    /// How often a blob was not taken.
+    pub(super) fn refusals(&self) -> u32 {
+        self.far.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Has the job work, whatever time that takes, until nothing waits.
+    pub(super) async fn work(&self) {
+        self.work_until(|status| status.spool_entries == 0).await;
+    }
+
+    pub(super) async fn work_until(&self, is_done: impl Fn(NodeStatus) -> bool) {
+        let job = Pushing::new(self.node.clone());
+        for _ in 0..500 {
+            self.work_once(&job).await;
+            if is_done(self.node.status()) {
+                return;
+            }
+        }
+        panic!("it never comes to that: {:?}", self.node.status());
+    }
+
+    pub(super) async fn work_for(&self, time: Duration) {
+        let job = Pushing::new(self.node.clone());
+        let end = tokio::time::Instant::now() + time;
+        for _ in 0..100_000 {
+            if tokio::time::Instant::now() >= end {
+                return;
+            }
+            self.work_once(&job).await;
+        }
+        panic!("time stands still: {:?}", self.node.status());
+    }
+
+    async fn work_once(&self, job: &Pushing) {
+        if let Next::After(pause) = job.step().await.unwrap() {
+            tokio::time::advance(pause).await;
+        }
     }
 
     pub(super) fn lie(&self, lie: Lie) {
@@ -117,11 +182,13 @@ impl Pair {
     }
 }
 
-async fn open(here: &Memory, far: &Arc<Far>, clock: &FakeClock, spool_max: usize) -> Node {
-    let tier = Arc::new(here.clone());
+async fn open(here: &Memory, faults: &Faults, far: &Arc<Far>, clock: &FakeClock, spool_max: usize) -> Node {
+    let tier = Arc::new(Faulty::new(Arc::new(here.clone()), faults.clone()));
     let local = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
     let above = Upstream { blobs: far.clone(), entries: Arc::new(far.tier.clone()), bulk: far.clone() };
-    let options = NodeOptions { spool_max, touch_every: Duration::from_secs(600) };
+    static STARTS: AtomicU64 = AtomicU64::new(1);
+    let random = STARTS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let options = NodeOptions { spool_max, touch_every: Duration::from_secs(600), random };
     Node::open(local, above, Arc::new(clock.clone()), options).await.unwrap()
 }
 
@@ -136,8 +203,12 @@ pub(super) fn namespace() -> Namespace {
 }
 
 pub(super) fn address(key: &str) -> EntryAddress {
+    address_in("acme", key)
+}
+
+pub(super) fn address_in(namespace: &str, key: &str) -> EntryAddress {
     EntryAddress {
-        namespace: namespace(),
+        namespace: namespace.parse().unwrap(),
         scope: "trusted".parse().unwrap(),
         door: "ci".parse().unwrap(),
         key: key.parse().unwrap(),
@@ -166,11 +237,24 @@ pub(super) fn contents(count: u64) -> Vec<Bytes> {
 struct Far {
     tier: Faulty<Memory>,
     lie: Mutex<Option<Lie>>,
+    /// A blob that is not taken, and how that is said.
+    poison: Mutex<Option<(ContentHash, ErrorKind)>>,
+    refusals: AtomicU32,
     sent: AtomicU32,
     fetches: AtomicU32,
 }
 
 impl Far {
+    fn check(&self, is_there: impl Fn(&ContentHash) -> bool) -> Result<()> {
+        match &*self.poison.lock() {
+            Some((hash, kind)) if is_there(hash) => {
+                self.refusals.fetch_add(1, Ordering::Relaxed);
+                Err(Error::new(*kind, "put blob", "it is not taken"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn twist(&self, record: Bytes) -> Bytes {
         let Some(lie) = *self.lie.lock() else { return record };
         let mut twisted = BytesMut::from(&record[..]);
@@ -213,7 +297,10 @@ impl Blobs for Far {
         size: Option<u64>,
         body: BlobStream,
     ) -> BoxFuture<'a, Result<Digest>> {
-        self.tier.put(namespace, expected, size, body)
+        Box::pin(async move {
+            self.check(|hash| expected == Some(hash))?;
+            self.tier.put(namespace, expected, size, body).await
+        })
     }
 
     fn missing<'a>(
@@ -246,12 +333,19 @@ impl Bulk for Far {
                 let record = self.tier.read(place.segment, range).await?.unwrap();
                 segment.extend_from_slice(&self.twist(collect(record, 4 << 20).await?));
             }
-            Ok(stream_of(segment.freeze()))
+            // Each piece is waited for, as those of a network are.
+            let pieces: Vec<_> = segment.chunks(64 << 10).map(Bytes::copy_from_slice).collect();
+            let body = futures_util::stream::iter(pieces).then(|piece| async {
+                tokio::task::yield_now().await;
+                Ok(piece)
+            });
+            Ok(body.boxed())
         })
     }
 
     fn send<'a>(&'a self, namespace: &'a Namespace, segment: Bytes) -> BoxFuture<'a, Result<Adopted>> {
         Box::pin(async move {
+            self.check(|hash| segment.windows(32).any(|window| window == hash.as_bytes()))?;
             let number = self.sent.fetch_add(1, Ordering::Relaxed);
             let part = PartName { upload: UploadId::from_random([7; 16]), number };
             let length = segment.len() as u64;
