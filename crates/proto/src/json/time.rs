@@ -31,14 +31,10 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 impl Serialize for Duration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::new();
-        if self.seconds < 0 || self.nanos < 0 {
-            text.push('-');
+        match write_span(*self) {
+            Some(text) => serializer.serialize_str(&text),
+            None => Err(serde::ser::Error::custom("the span is too long, or its parts have different signs")),
         }
-        let _ = write!(text, "{}", self.seconds.unsigned_abs());
-        push_fraction(&mut text, self.nanos.unsigned_abs());
-        text.push('s');
-        serializer.serialize_str(&text)
     }
 }
 
@@ -58,6 +54,19 @@ fn write_moment(moment: Timestamp) -> Option<String> {
     let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     push_fraction(&mut text, moment.nanos.unsigned_abs());
     text.push('Z');
+    Some(text)
+}
+
+fn write_span(span: Duration) -> Option<String> {
+    let Duration { seconds, nanos } = span;
+    let is_one_sign = (seconds >= 0 && nanos >= 0) || (seconds <= 0 && nanos <= 0);
+    if !is_one_sign || seconds.unsigned_abs() > SPAN_MAX || nanos.unsigned_abs() >= 1_000_000_000 {
+        return None;
+    }
+    let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
+    let mut text = format!("{sign}{}", seconds.unsigned_abs());
+    push_fraction(&mut text, nanos.unsigned_abs());
+    text.push('s');
     Some(text)
 }
 

@@ -63,6 +63,20 @@ fn a_span_has_seconds_and_a_sign() {
     }
 }
 
+#[test]
+fn a_span_that_could_not_be_read_is_not_written() {
+    let kept = [(SPAN_MAX as i64, 999_999_999), (-(SPAN_MAX as i64), 0), (0, -999_999_999)];
+    for (seconds, nanos) in kept {
+        let span = Duration { seconds, nanos };
+        assert_eq!(read_span(&write_span(span).unwrap()), Some(span));
+    }
+    for (seconds, nanos) in
+        [(14_351, -236_718_094), (-1, 1), (0, 1_000_000_000), (SPAN_MAX as i64 + 1, 0), (i64::MIN, i32::MIN)]
+    {
+        assert_eq!(write_span(Duration { seconds, nanos }), None, "{seconds} {nanos}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_moment_is_read_as_it_was_written(
