@@ -1,4 +1,4 @@
-"""The sample: two states of one real `target/` at one absolute path, and working copies that move between them."""
+"""The sample: three states of one real `target/` at one absolute path, and working copies that move between them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ class Sample:
 
     base: Path
     bump: Path
+    bump_deep: Path
 
     @classmethod
     def at(cls, home: Path) -> Sample:
-        sample = cls(home / "target.base", home / "target.bump")
-        if not (sample.base.is_dir() and sample.bump.is_dir()):
+        sample = cls(home / "target.base", home / "target.bump", home / "target.bump-deep")
+        if not all(state.is_dir() for state in (sample.base, sample.bump, sample.bump_deep)):
             raise SystemExit(f"no sample at {home}: run bench/prepare {home}, or name one with --sample or BENCH_SAMPLE")
         return sample
 

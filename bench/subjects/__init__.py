@@ -22,6 +22,7 @@ from subjects import (
 ALL = [
     save_unchanged.SUBJECT,
     save_bump.SUBJECT,
+    save_bump.DEEP,
     save_first.SUBJECT,
     restore_empty.SUBJECT,
     restore_damaged.SUBJECT,
