@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod credentials;
 mod refusal;
+mod session;
 mod sign;
 mod xml;
 

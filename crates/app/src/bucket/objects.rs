@@ -68,7 +68,7 @@ impl Objects {
         if let Some(known) = *takes_parts {
             return known;
         }
-        let key = format!("check/first-{}", super::nonce());
+        let key = format!("check/first-{:016x}", super::nonce());
         let trial = self.wait(async {
             let trial = tokio::time::timeout(TRIAL, self.bucket.keeps_the_first(&key)).await;
             trial.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "try bucket", "no answer in time")))

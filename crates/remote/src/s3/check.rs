@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use super::Bucket;
 
+/// What the names of all objects of checks and trials begin with.
+const CHECKS: &str = "check/";
+
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BucketReport {
@@ -65,20 +68,17 @@ impl fmt::Display for CheckOutcome {
     }
 }
 
-/// Tries everything that Larder needs of a bucket, with objects below `check/NONCE/`, and removes them. `nonce` keeps checks
-/// that run at once apart: letters and digits. Some 16 MiB are sent.
+/// Tries everything that Larder needs of a bucket, with objects below `check/NONCE/`, and removes them. `nonce` is some
+/// number that no other check has: it keeps those that run at once apart. Some 16 MiB are sent.
 ///
 /// What could not be removed, for want of the right to, is named in the step of that right.
-pub async fn check_bucket(bucket: &Bucket, nonce: &str) -> BucketReport {
-    let mut checking = Checking { bucket, folder: format!("check/{nonce}"), steps: Vec::new() };
-    let credentials = bucket.find_credentials().await;
-    if checking.note("find credentials", "nothing", credentials).is_some() {
+pub async fn check_bucket(bucket: &Bucket, nonce: u64) -> BucketReport {
+    let mut checking = Checking { bucket, folder: format!("{CHECKS}{nonce:016x}"), steps: Vec::new() };
+    if checking.begin().await {
         checking.objects().await;
         checking.multipart().await;
         checking.presigned().await;
         checking.removal().await;
-    } else {
-        checking.skip(&["everything else"], "finding credentials");
     }
     BucketReport { bucket: bucket.name().to_owned(), steps: checking.steps }
 }
@@ -107,6 +107,8 @@ impl Checking<'_> {
                 let denied = error.kind() == ErrorKind::Denied && error.message().contains("AccessDenied")
                     || error.kind() == ErrorKind::Denied && error.message().ends_with("403");
                 let unknown = error.message().contains(" 501") || error.message().contains("NotImplemented");
+                // The one right that a directory bucket knows is that to a session.
+                let right = if self.bucket.is_directory() { steps::SESSION } else { right };
                 let remedy = match (denied, unknown) {
                     (true, _) => {
                         Some(format!("allow {right} to these credentials (docs/bucket.md has the whole policy)"))

@@ -54,7 +54,13 @@ fn keeps_the_suite(store: &ObjectStore, uploads_by_prefix: bool) {
         let url = url.clone();
         Box::pin(async move {
             let bucket = fresh(&url, &format!("case-{number}")).await;
-            suite::Subject { bucket, lengths_are_signed: true, uploads_by_prefix, keep: Box::new(()) }
+            suite::Subject {
+                bucket,
+                lengths_are_signed: true,
+                lists_in_order: true,
+                uploads_by_prefix,
+                keep: Box::new(()),
+            }
         })
     });
 }
@@ -63,7 +69,7 @@ fn checked(store: &ObjectStore) -> BucketReport {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let bucket = fresh(store.url(), "checked").await;
-        let report = check_bucket(&bucket, "0a1b").await;
+        let report = check_bucket(&bucket, 0x0a1b).await;
         assert_eq!(bucket.list("", None).await.unwrap().objects, [], "a check leaves nothing");
         report
     })
