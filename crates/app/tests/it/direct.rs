@@ -15,6 +15,7 @@ use crate::crash;
 use crate::save_restore::{self, describe, make_tree};
 use crate::server::{Machine, Server, with_environment};
 
+mod checks;
 mod cuts;
 mod faults;
 

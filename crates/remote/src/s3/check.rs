@@ -1,5 +1,6 @@
 //! Proves that a bucket can be used: every right and every feature that Larder needs, by using it once.
 
+mod leftovers;
 mod steps;
 
 use std::fmt;
@@ -8,6 +9,8 @@ use larder_base::{Error, ErrorKind, Result};
 use serde::Serialize;
 
 use super::Bucket;
+
+pub use leftovers::{SweptChecks, sweep_checks, trial_key};
 
 /// What the names of all objects of checks and trials begin with.
 const CHECKS: &str = "check/";
@@ -71,7 +74,8 @@ impl fmt::Display for CheckOutcome {
 /// Tries everything that Larder needs of a bucket, with objects below `check/NONCE/`, and removes them. `nonce` is some
 /// number that no other check has: it keeps those that run at once apart. Some 16 MiB are sent.
 ///
-/// What could not be removed, for want of the right to, is named in the step of that right.
+/// What could not be removed, for want of the right to, is named in the step of that right; what a check leaves that is cut
+/// off, [`sweep_checks`] removes.
 pub async fn check_bucket(bucket: &Bucket, nonce: u64) -> BucketReport {
     let mut checking = Checking { bucket, folder: format!("{CHECKS}{nonce:016x}"), steps: Vec::new() };
     if checking.begin().await {
