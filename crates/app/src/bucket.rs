@@ -48,20 +48,16 @@ pub fn bucket(section: &BucketSection, environment: &BTreeMap<String, String>) -
         total: Duration::from_secs(5),
         ..Policy::default()
     };
-    let credentials = CredentialChain::new(sources, HttpClient::new(patience, seed()), Arc::clone(&clock));
-    Bucket::new(&config, credentials, HttpClient::new(Policy::default(), seed()), clock).map(Some)
+    let credentials = CredentialChain::new(sources, HttpClient::new(patience, nonce()), Arc::clone(&clock));
+    Bucket::new(&config, credentials, HttpClient::new(Policy::default(), nonce()), clock).map(Some)
 }
 
-/// Letters that no other run has.
-pub fn nonce() -> String {
-    format!("{:016x}", seed())
-}
-
-fn seed() -> u64 {
-    let mut seed = [0; 8];
-    // It spreads pauses and names; zeros would do, and be the same everywhere.
-    let _ = getrandom::fill(&mut seed);
-    u64::from_le_bytes(seed)
+/// A number that no other run has: it spreads pauses and names.
+pub fn nonce() -> u64 {
+    let mut nonce = [0; 8];
+    // Zeros would do, and be the same everywhere.
+    let _ = getrandom::fill(&mut nonce);
+    u64::from_le_bytes(nonce)
 }
 
 /// The environment, and the files that it leads to.

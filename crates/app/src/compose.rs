@@ -2,6 +2,7 @@
 
 mod limits;
 mod node;
+mod sweep;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::doors::DOORS;
 use crate::secret::secret_of;
 use crate::server::{About, Kept, only_local, pages};
 use crate::tokens::TokenFile;
+use sweep::BucketSweep;
 
 /// Threads that wait for the disk at most; the cores are shared with whatever builds here.
 const BLOCKING_THREADS: usize = 16;
@@ -86,14 +88,15 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
     let tokens = TokenFile::open(data, cache.rights().configured(), cache.issued().clone())?;
     let mut routes = open_doors(config, &cache)?;
-    upkeep::start(&jobs, &store, config.bucket.orphan_age.0);
+    let sweeping = objects.clone().map(|objects| BucketSweep { objects, orphan_age: config.bucket.orphan_age.0 });
+    upkeep::start(&jobs, &store, sweeping.as_ref());
     limits::start(config, &cache, &store, &clock)?;
     if let Some(node) = &node {
         node.start(&jobs);
     }
     routes = routes.merge(pages(About {
         cache,
-        store: Arc::new(KeptStore { store: store.clone(), opened_in, orphan_age: config.bucket.orphan_age.0 }),
+        store: Arc::new(KeptStore { store: store.clone(), opened_in, sweeping }),
         tokens: Arc::new(tokens),
         node,
         started: clock.now(),
@@ -205,7 +208,7 @@ fn open_doors(config: &Config, cache: &Cache) -> Result<Router> {
 struct KeptStore {
     store: StoreService,
     opened_in: Duration,
-    orphan_age: Duration,
+    sweeping: Option<BucketSweep>,
 }
 
 impl Kept for KeptStore {
@@ -240,7 +243,7 @@ impl Kept for KeptStore {
             if let Some(quota) = quota {
                 self.store.store().set_quota(quota);
             }
-            upkeep::collect(&self.store, self.orphan_age).await
+            upkeep::collect(&self.store, self.sweeping.as_ref()).await
         })
     }
 }

@@ -197,11 +197,10 @@ impl CiClient {
 
     /// Notes that a transfer by a URL failed; says whether it led elsewhere than to the server.
     fn note_failed_transfer(&self, reference: &str) -> bool {
-        let led_elsewhere = reference.starts_with("http://") || reference.starts_with("https://");
-        if led_elsewhere {
+        if leads_elsewhere(reference) {
             self.direct.store(false, Ordering::Relaxed);
         }
-        led_elsewhere
+        leads_elsewhere(reference)
     }
 
     /// The answer, if it is a success.
@@ -229,6 +228,11 @@ pub(crate) fn bearer(token: &str) -> Result<HeaderValue> {
         .map_err(|_| Error::invalid("read token", "the token holds a character that no header can hold"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Whether a URL that the server gave leads elsewhere than to itself.
+fn leads_elsewhere(reference: &str) -> bool {
+    reference.starts_with("http://") || reference.starts_with("https://")
 }
 
 #[cfg(test)]

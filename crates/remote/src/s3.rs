@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod credentials;
 mod refusal;
+mod session;
 mod sign;
 mod xml;
 
@@ -15,7 +16,7 @@ pub use bucket::{
     Bucket, MultipartPlan, MultipartUpload, ObjectBody, ObjectPage, ObjectStat, OpenUpload, PART_MAX_BYTES,
     PART_MIN_BYTES, PARTS_MAX, PartTag, Presigned, StoredObject, UploadMarker, UploadPage,
 };
-pub use check::{BucketReport, CheckOutcome, CheckStep, check_bucket};
+pub use check::{BucketReport, CheckOutcome, CheckStep, SweptChecks, check_bucket, sweep_checks, trial_key};
 pub use config::{BucketConfig, BucketUrl};
 pub use credentials::{CredentialChain, CredentialSource, Credentials, Profile, WebIdentity};
 

@@ -36,8 +36,8 @@ pub trait Bucket: Send + Sync {
     /// Deletes an object; one that is not there is deleted already.
     fn delete(&self, name: &ObjectName) -> Result<()>;
 
-    /// Some of the objects whose names begin with `start`, going on where an earlier page ended. Objects with names that
-    /// are no [`ObjectName`] are left out.
+    /// Some of the objects whose names begin with `start`, in any order, going on where an earlier page ended. Objects with
+    /// names that are no [`ObjectName`] are left out.
     fn list(&self, start: &str, next: Option<&str>) -> Result<ObjectPage>;
 
     /// A URL by which whoever holds it reads exactly these bytes of an object, for about so long; `None` where clients

@@ -58,7 +58,12 @@ impl Store {
         let mut swept = Swept { forgotten: self.forget_vanished()?, ..Swept::default() };
         let mut progress = self.inner.sweeping.lock();
         self.delete_doomed(&mut swept)?;
-        let page = archive.bucket.list(archive.start(), progress.next.as_deref())?;
+        let page = archive.bucket.list(archive.start(), progress.next.as_deref()).inspect_err(|error| {
+            // Where the list is to go on may be good for some time only; from the beginning it is always good.
+            if !error.kind().may_pass() {
+                progress.next = None;
+            }
+        })?;
         let now = self.core().now();
         for object in page.objects {
             // Asked after the list was made: what is spoken of now was perhaps not then.

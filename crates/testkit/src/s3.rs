@@ -3,7 +3,12 @@
 //! Every request must be signed, by a query string, for the bucket's one pair of keys; the signature is computed anew from
 //! the protocol's description, and expiry is judged by the clock that the test holds. Parts follow the strictest of the real
 //! stores: 5 MiB at least, all of one size but the last, tags as they were told.
+//!
+//! A directory bucket (S3 Express One Zone) is another thing: the keys only begin sessions, which last five minutes and sign
+//! all other requests, by a query string or by headers; lists are in no order, of whole folders, and go on only by a marker
+//! that is no name; tags say nothing of the content; MD5 is not known.
 
+mod directory;
 mod document;
 mod fault;
 mod operation;
@@ -22,11 +27,15 @@ use tokio::sync::watch;
 pub use fault::Fault;
 pub use operation::Operation;
 
+use directory::Directory;
 use fault::Faults;
-use state::State;
+use signature::Grant;
+use state::{Refused, State};
 
 /// The one bucket.
 pub const BUCKET: &str = "cache";
+/// The one bucket of a store that has a directory bucket.
+pub const DIRECTORY_BUCKET: &str = "cache--eut1-az1--x-s3";
 /// The region that signatures must be for.
 pub const REGION: &str = "eu-test-1";
 /// The public half of the one pair of keys.
@@ -42,6 +51,7 @@ pub struct FakeS3 {
 }
 
 struct Shared {
+    bucket: &'static str,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     faults: Mutex<Faults>,
@@ -53,6 +63,20 @@ struct Shared {
 }
 
 impl Shared {
+    /// What the holder of a pair of keys may be asked for besides, by the public half of it.
+    fn grant(&self, operation: Operation, id: &str) -> Result<Grant, Refused> {
+        let service = match &self.state.lock().directory {
+            Some(directory) if operation != Operation::CreateSession => return directory.grant(id, self.clock.now()),
+            Some(_) => directory::SERVICE,
+            None => "s3",
+        };
+        if id != ACCESS_KEY_ID {
+            return Err(Refused(403, "InvalidAccessKeyId", "nobody has this key".into()));
+        }
+        let token = self.session.lock().clone().map(|token| ("x-amz-security-token", token));
+        Ok(Grant { secret: SECRET_ACCESS_KEY.to_owned(), service, token })
+    }
+
     /// Returns when the test lets held requests go on.
     async fn hold(&self) {
         let mut releases = self.releases.subscribe();
@@ -84,9 +108,24 @@ impl FakeS3 {
     /// # Panics
     /// When this machine has no free port.
     pub async fn start(clock: Arc<dyn Clock>) -> Self {
+        Self::with(BUCKET, State::default(), clock).await
+    }
+
+    /// A store with an empty directory bucket.
+    ///
+    /// # Panics
+    /// As [`FakeS3::start`].
+    pub async fn start_directory(clock: Arc<dyn Clock>) -> Self {
+        let mut state = State::default();
+        state.directory = Some(Directory::default());
+        Self::with(DIRECTORY_BUCKET, state, clock).await
+    }
+
+    async fn with(bucket: &'static str, state: State, clock: Arc<dyn Clock>) -> Self {
         let shared = Arc::new(Shared {
+            bucket,
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             faults: Mutex::default(),
             seen: Mutex::default(),
             session: Mutex::default(),
@@ -137,9 +176,27 @@ impl FakeS3 {
         *self.shared.session.lock() = token.map(str::to_owned);
     }
 
+    /// Ends the sessions of a directory bucket before their time.
+    pub fn end_sessions(&self) {
+        if let Some(directory) = &mut self.shared.state.lock().directory {
+            directory.end_sessions();
+        }
+    }
+
     /// Ends pages of listings after so many.
     pub fn limit_pages(&self, length: usize) {
         self.shared.state.lock().page = length;
+    }
+
+    /// Lists uploads by the whole name of an object only, as MinIO does.
+    pub fn list_uploads_by_name(&self) {
+        self.shared.state.lock().whole_names = true;
+    }
+
+    /// Begins an upload past the protocol.
+    pub fn begin_upload(&self, key: &str) {
+        let now = self.shared.clock.now();
+        self.shared.state.lock().begin(key, now);
     }
 
     /// Loses an object, as a lifecycle rule or a person does.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use larder_base::{BlobStream, Error, ErrorKind, Result, TransferUrl};
-use larder_remote::s3::{self, ObjectBody, Presigned};
+use larder_remote::s3::{self, ObjectBody, Presigned, SweptChecks};
 use larder_store::{Bucket, DiskFile, Object, ObjectName, ObjectPage};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -28,6 +28,8 @@ pub struct Objects {
     /// Whether clients may put: only where the store keeps the first object of a name. Else whoever has a URL could put
     /// another in the place of what was verified. Unknown until the store was asked.
     takes_parts: Mutex<Option<bool>>,
+    /// The name of the object that the store is tried with now.
+    trial: Mutex<Option<String>>,
     ended: watch::Sender<bool>,
 }
 
@@ -39,6 +41,7 @@ impl Objects {
             runtime: Handle::current(),
             direct,
             takes_parts: Mutex::new(None),
+            trial: Mutex::new(None),
             ended: watch::Sender::new(false),
         }
     }
@@ -49,17 +52,28 @@ impl Objects {
         self.ended.send_replace(true);
     }
 
+    /// Removes what checks of the bucket and trials of the store have left that were cut off at least `age` ago.
+    ///
+    /// # Errors
+    /// What the store refuses.
+    pub async fn sweep_checks(&self, age: Duration) -> Result<SweptChecks> {
+        let is_in_use = |key: &str| self.trial.lock().as_deref() == Some(key);
+        self.unless_ended(s3::sweep_checks(&self.bucket, age, is_in_use)).await
+    }
+
     fn wait<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        self.runtime.block_on(self.unless_ended(answer))
+    }
+
+    async fn unless_ended<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let mut ended = self.ended.subscribe();
-        self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                _ = ended.wait_for(|ended| *ended) => {
-                    Err(Error::new(ErrorKind::Unavailable, "ask bucket", "the server is stopping"))
-                }
-                answer = answer => answer,
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(|ended| *ended) => {
+                Err(Error::new(ErrorKind::Unavailable, "ask bucket", "the server is stopping"))
             }
-        })
+            answer = answer => answer,
+        }
     }
 
     fn takes_parts(&self) -> bool {
@@ -68,11 +82,13 @@ impl Objects {
         if let Some(known) = *takes_parts {
             return known;
         }
-        let key = format!("check/first-{}", super::nonce());
+        let key = s3::trial_key(super::nonce());
+        *self.trial.lock() = Some(key.clone());
         let trial = self.wait(async {
             let trial = tokio::time::timeout(TRIAL, self.bucket.keeps_the_first(&key)).await;
             trial.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "try bucket", "no answer in time")))
         });
+        *self.trial.lock() = None;
         match trial {
             Ok(keeps) => {
                 if !keeps {

@@ -23,7 +23,7 @@ pub fn run(options: &cli::CheckBucket, as_json: bool, environment: &BTreeMap<Str
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::Failed, "start the runtime", "the system refused").with_source(error))?;
-    let report = runtime.block_on(check_bucket(&bucket, &nonce()));
+    let report = runtime.block_on(check_bucket(&bucket, nonce()));
     if as_json {
         out!("{}", json!({"good": report.is_good(), "bucket": report.bucket, "steps": report.steps}));
     } else {

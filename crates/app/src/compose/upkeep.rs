@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use larder_base::{BoxFuture, Result};
 use larder_cache::{Job, Jobs, Next};
-use larder_store::{Evicted, Repacked, Scrubbed, StoreService, StoreStatus, Swept};
+use larder_store::{Evicted, Repacked, Scrubbed, StoreService, StoreStatus};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::sweep::{BucketSweep, ObjectSweep, Removed};
 use crate::config::ByteSize;
 
 /// How often the quota is looked at.
@@ -24,20 +25,16 @@ const SCRUB_REST: Duration = Duration::from_secs(3600);
 
 /// How often it is looked for segments that were sealed.
 const SHIPPING_EVERY: Duration = Duration::from_secs(5);
-/// How often the bucket is swept from its first object to its last.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// The pause between two pages of a sweep.
-const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked for segments in the bucket that are half dead: the entries are read for it.
 const REPACKING_EVERY: Duration = Duration::from_secs(3600);
 /// The pause between two steps of that.
 const REPACKING_PAUSE: Duration = Duration::from_millis(200);
 
-/// Starts the jobs of a store. `orphan_age` is for objects of its bucket that nothing speaks of.
-pub fn start(jobs: &Jobs, store: &StoreService, orphan_age: Duration) {
-    if store.store().has_bucket() {
+/// Starts the jobs of a store, and of its bucket if it has one.
+pub fn start(jobs: &Jobs, store: &StoreService, sweep: Option<&BucketSweep>) {
+    if let Some(sweep) = sweep {
         jobs.start(Arc::new(Shipping { store: store.clone() }));
-        jobs.start(Arc::new(ObjectSweep { store: store.clone(), orphan_age, total: Mutex::default() }));
+        jobs.start(Arc::new(ObjectSweep { store: store.clone(), sweep: sweep.clone(), total: Mutex::default() }));
         jobs.start(Arc::new(Repacking { store: store.clone(), pass: Mutex::default() }));
     }
     jobs.start(Arc::new(Eviction { store: store.clone(), total: Mutex::default() }));
@@ -49,7 +46,7 @@ pub fn start(jobs: &Jobs, store: &StoreService, orphan_age: Duration) {
 ///
 /// # Errors
 /// Those of the store.
-pub async fn collect(store: &StoreService, orphan_age: Duration) -> Result<Value> {
+pub async fn collect(store: &StoreService, sweep: Option<&BucketSweep>) -> Result<Value> {
     let mut total = Evicted::default();
     loop {
         let step = store.blocking(larder_store::Store::evict_step).await?;
@@ -58,10 +55,13 @@ pub async fn collect(store: &StoreService, orphan_age: Duration) -> Result<Value
             break;
         }
     }
-    let mut swept = Swept::default();
-    while !swept.wrapped {
-        swept.add(&store.remote(move |store| store.sweep_objects(orphan_age)).await?);
+    let mut removed = Removed::default();
+    if let Some(sweep) = sweep {
+        while !removed.swept.wrapped {
+            removed.add(&sweep.step(store).await?);
+        }
     }
+    let Removed { swept, checks } = removed;
     let status = store.store().status()?;
     Ok(json!({
         "evicted_segments": total.segments,
@@ -72,6 +72,8 @@ pub async fn collect(store: &StoreService, orphan_age: Duration) -> Result<Value
         "freed_bytes": total.bytes,
         "deleted_objects": swept.deleted + swept.orphans,
         "deleted_object_bytes": swept.bytes,
+        "deleted_check_objects": checks.objects,
+        "aborted_check_uploads": checks.uploads,
         "bytes": status.bytes,
         "quota": status.quota,
     }))
@@ -127,39 +129,6 @@ impl Job for Shipping {
             Ok(_) => String::new(),
             Err(error) => error.to_string(),
         }
-    }
-}
-
-/// Deletes the objects of evicted segments and those that nothing speaks of, and forgets what is gone.
-struct ObjectSweep {
-    store: StoreService,
-    orphan_age: Duration,
-    total: Mutex<Swept>,
-}
-
-impl Job for ObjectSweep {
-    fn name(&self) -> &'static str {
-        "bucket sweep"
-    }
-
-    fn step(&self) -> BoxFuture<'_, Result<Next>> {
-        Box::pin(async {
-            let age = self.orphan_age;
-            let swept = self.store.remote(move |store| store.sweep_objects(age)).await?;
-            self.total.lock().add(&swept);
-            Ok(Next::After(if swept.wrapped { SWEEP_EVERY } else { SWEEP_PAUSE }))
-        })
-    }
-
-    fn status(&self) -> String {
-        let total = self.total.lock();
-        format!(
-            "{} objects of evicted segments and {} orphans deleted ({}), {} segments forgotten since the start",
-            total.deleted,
-            total.orphans,
-            ByteSize(total.bytes),
-            total.forgotten
-        )
     }
 }
 

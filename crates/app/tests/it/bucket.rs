@@ -6,7 +6,7 @@ use std::sync::Arc;
 use larder_testkit::clients::client;
 use larder_testkit::clients::moto::Moto;
 use larder_testkit::clock::FakeClock;
-use larder_testkit::s3::{ACCESS_KEY_ID, BUCKET, FakeS3, Operation, REGION, SECRET_ACCESS_KEY};
+use larder_testkit::s3::{ACCESS_KEY_ID, BUCKET, DIRECTORY_BUCKET, FakeS3, Operation, REGION, SECRET_ACCESS_KEY};
 
 use crate::server::command;
 
@@ -57,6 +57,23 @@ async fn a_missing_right_is_named_and_the_command_says_so_by_its_exit_code() {
     assert!(said(&output).contains("missing  abort a multipart upload"), "{}", said(&output));
     assert!(said(&output).contains("s3:AbortMultipartUpload"), "{}", said(&output));
     assert!(!said(&output).contains(SECRET_ACCESS_KEY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_bucket_is_checked_in_a_session_and_the_right_to_one_is_named() {
+    let store = FakeS3::start_directory(Arc::new(FakeClock::default())).await;
+    let url = format!("s3://{DIRECTORY_BUCKET}/larder");
+    let variables = [KEYS[0], KEYS[1], ("LARDER_BUCKET_URL", url.as_str())];
+    let output = check(store.url(), &[], &variables);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("ok       begin a session"), "{}", said(&output));
+    assert_eq!(store.counts(), (0, 0));
+    store.deny(&[Operation::CreateSession]);
+    let output = check(store.url(), &[], &variables);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    for part in ["missing  begin a session", "allow s3express:CreateSession", "cannot be used yet"] {
+        assert!(said(&output).contains(part), "{part}: {}", said(&output));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

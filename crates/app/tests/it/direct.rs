@@ -6,13 +6,16 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use larder_base::{Clock, Timestamp};
-use larder_testkit::s3::{ACCESS_KEY_ID, BUCKET, FakeS3, Fault, Operation, REGION, SECRET_ACCESS_KEY};
+use larder_testkit::s3::{
+    ACCESS_KEY_ID, BUCKET, DIRECTORY_BUCKET, FakeS3, Fault, Operation, REGION, SECRET_ACCESS_KEY,
+};
 use tokio::runtime::Runtime;
 
 use crate::crash;
 use crate::save_restore::{self, describe, make_tree};
 use crate::server::{Machine, Server, with_environment};
 
+mod checks;
 mod cuts;
 mod faults;
 
@@ -28,6 +31,7 @@ impl Clock for WallClock {
 /// An object store, and the runtime that it lives on.
 struct Place {
     store: FakeS3,
+    bucket: &'static str,
     _runtime: Runtime,
 }
 
@@ -35,22 +39,34 @@ impl Place {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let store = runtime.block_on(FakeS3::start(Arc::new(WallClock)));
-        Self { store, _runtime: runtime }
+        Self { store, bucket: BUCKET, _runtime: runtime }
+    }
+
+    /// One with a directory bucket.
+    fn directory() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let store = runtime.block_on(FakeS3::start_directory(Arc::new(WallClock)));
+        Self { store, bucket: DIRECTORY_BUCKET, _runtime: runtime }
     }
 
     /// Runs a test whose servers have this bucket.
     fn behind(&self, further: &[(&str, &str)], test: impl FnOnce()) {
-        let url = format!("s3://{BUCKET}/larder");
-        let mut variables = vec![
-            ("LARDER_BUCKET_URL", url.as_str()),
-            ("LARDER_BUCKET_ENDPOINT", self.store.url()),
-            ("LARDER_BUCKET_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-        ];
+        let own = self.variables();
+        let mut variables: Vec<_> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         variables.extend(further);
         with_environment(&variables, test);
+    }
+
+    /// What tells a process that this is its bucket.
+    fn variables(&self) -> [(&'static str, String); 6] {
+        [
+            ("LARDER_BUCKET_URL", format!("s3://{}/larder", self.bucket)),
+            ("LARDER_BUCKET_ENDPOINT", self.store.url().to_owned()),
+            ("LARDER_BUCKET_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
     }
 
     fn count(&self, operation: Operation) -> usize {
@@ -118,6 +134,38 @@ fn the_client_suite_passes_against_a_bucket() {
         place.behind(&[], test);
         assert!(place.count(Operation::Put) > before || name == "refused", "{name} put nothing into the bucket");
     }
+}
+
+#[test]
+fn a_directory_bucket_is_as_good_as_any_other() {
+    let place = Place::directory();
+    place.store.limit_pages(2);
+    place.behind(&[("LARDER_BUCKET_ORPHAN_AGE", "0s")], || {
+        save_restore::a_tree_comes_back_as_it_was_on_another_machine();
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let server = Server::start(&data, &[]);
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        make_tree(&one);
+        fs::create_dir(&other).unwrap();
+        let before = place.objects();
+        assert_eq!(Machine::of(&server).json(&one, &["save", "key", "tree"])["result"], "saved");
+        assert!(bucket_of(&server)["adopted"].as_u64() >= Some(1), "{}", bucket_of(&server));
+        // Sessions end whenever the store likes.
+        place.store.end_sessions();
+        let kept: Vec<_> = place.objects().into_iter().filter(|name| !before.contains(name)).collect();
+        let (start, _) = kept[0].split_once("/uploads/").unwrap();
+        for number in 0..5 {
+            place.store.put(&format!("{start}/uploads/{}.{number}", "ab".repeat(16)), vec![1; 1000]);
+        }
+        server.kill();
+        let server = Server::start(&data, &[]);
+        Machine::of(&server).json(Path::new("/"), &["gc"]);
+        let after: Vec<_> = place.objects().into_iter().filter(|name| !before.contains(name)).collect();
+        assert_eq!(after, kept);
+        assert_eq!(Machine::of(&server).json(&other, &["restore", "key"])["result"], "hit");
+        assert_eq!(describe(&one), describe(&other));
+    });
 }
 
 #[test]

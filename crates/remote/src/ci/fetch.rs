@@ -119,6 +119,8 @@ async fn body_of(answer: http::Response<BlobStream>) -> Result<Option<BlobStream
     match head.status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Some(body)),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+        // A bucket's word for a session that has ended, and with it what was signed in it.
+        StatusCode::BAD_REQUEST => Ok(None),
         status => {
             // Read, so that the connection can be used again; the words of a bucket's error help nobody further.
             let _ = larder_base::collect(body, 64 * 1024).await;

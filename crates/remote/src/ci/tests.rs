@@ -109,6 +109,18 @@ async fn a_part_goes_to_its_url_without_the_token_and_again_to_a_fresh_one_when_
 }
 
 #[tokio::test]
+async fn a_part_goes_to_a_fresh_url_when_the_session_of_a_bucket_has_ended() {
+    let bucket = Script::run(vec![refusal("400 Bad Request", "expired"), Step::Answer("200 OK", vec![])]);
+    let place = |name: &str| answer(&json!({ "url": format!("{}/{name}", bucket.url), "expires_ms": 1 }));
+    let script = Script::run(vec![place("old"), place("new")]);
+    let client = client(&script);
+    client.send_part(&upload(), 2, Bytes::from_static(b"bytes"), &[]).await.unwrap();
+    assert!(!client.through_server(), "the bucket can be reached");
+    let seen = bucket.seen();
+    assert_eq!((seen[0].line.as_str(), seen[1].line.as_str()), ("PUT /old", "PUT /new"));
+}
+
+#[tokio::test]
 async fn a_part_that_is_refused_for_good_is_not_sent_for_ever() {
     let place = || answer(&json!({ "url": "p", "expires_ms": 1 }));
     let denied = || refusal("403 Forbidden", "denied");
@@ -154,7 +166,7 @@ async fn a_run_from_elsewhere_whose_range_is_ignored_is_to_be_located_again_thro
 
 #[tokio::test]
 async fn a_run_whose_url_is_no_longer_good_is_to_be_located_again() {
-    for status in ["403 Forbidden", "404 Not Found"] {
+    for status in ["400 Bad Request", "403 Forbidden", "404 Not Found"] {
         let script = Script::run(vec![Step::Answer(status, b"<Error/>".to_vec())]);
         assert!(client(&script).fetch_run(&run(10)).await.unwrap().is_none());
     }

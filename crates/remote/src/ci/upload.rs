@@ -12,7 +12,7 @@ use larder_proto::ci::{
     WAIT_MAX_MS,
 };
 
-use super::{CiClient, ManifestAddress, answer};
+use super::{CiClient, ManifestAddress, answer, leads_elsewhere};
 use crate::http::Call;
 
 /// What an upload will be.
@@ -109,7 +109,11 @@ impl CiClient {
                 // It is there: put by a try whose answer was lost. What is there is verified before it counts.
                 Ok(answer) if answer.status() == StatusCode::PRECONDITION_FAILED => return Ok(()),
                 // Expired here is 403; a bucket says 403 too, and some say 401.
-                Ok(answer) if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
+                // Of a session that has ended, and with it what was signed in it, a bucket says 400.
+                Ok(answer)
+                    if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED)
+                        || answer.status() == StatusCode::BAD_REQUEST && leads_elsewhere(&place.url) =>
+                {
                     // A fresh URL that is refused as well was not too old.
                     renewals == 0 || self.note_failed_transfer(&place.url) || renewals < RENEWALS
                 }

@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout};
 use super::config::{BucketConfig, Place};
 use super::credentials::{CredentialChain, Credentials};
 use super::refusal::Refusal;
-use super::sign::Request;
+use super::session::Sessions;
+use super::sign::{Authority, Request};
 use crate::HttpClient;
 
 pub use list::{ObjectPage, StoredObject};
@@ -31,8 +32,6 @@ pub use multipart::{
 pub use objects::{ObjectBody, ObjectStat};
 pub use presign::Presigned;
 
-/// How long the signature of a request of ours is good: the clocks' difference, and the time to arrive.
-const OWN_LIFETIME: Duration = Duration::from_secs(900);
 /// The most bytes of a document: a page of a thousand names, each of a thousand bytes, escaped.
 const DOCUMENT_MAX_BYTES: usize = 8 << 20;
 /// The most bytes of an error.
@@ -61,6 +60,8 @@ pub struct Bucket {
 struct Inner {
     place: Place,
     credentials: CredentialChain,
+    /// Of a directory bucket; other buckets have none.
+    sessions: Option<Sessions>,
     http: HttpClient,
     clock: Arc<dyn Clock>,
     /// What the store's clock is ahead of ours, in milliseconds.
@@ -85,7 +86,8 @@ impl Bucket {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let place = config.place()?;
-        Ok(Self { inner: Arc::new(Inner { place, credentials, http, clock, ahead: AtomicI64::new(0) }) })
+        let sessions = place.is_directory().then(Sessions::default);
+        Ok(Self { inner: Arc::new(Inner { place, credentials, sessions, http, clock, ahead: AtomicI64::new(0) }) })
     }
 
     /// The bucket's name.
@@ -93,18 +95,61 @@ impl Bucket {
         self.inner.place.name()
     }
 
+    /// Whether it is a directory bucket (S3 Express One Zone), which is used in sessions and lists objects in no order.
+    pub fn is_directory(&self) -> bool {
+        self.inner.place.is_directory()
+    }
+
     /// Looks for credentials, so that their absence is told by itself.
     pub(super) async fn find_credentials(&self) -> Result<()> {
-        self.inner.credentials.current().await.map(drop)
+        self.credentials(Authority::Account).await.map(drop)
+    }
+
+    /// Begins a session if the bucket wants one, so that the want of this right is told by itself.
+    pub(super) async fn find_session(&self) -> Result<()> {
+        self.credentials(Authority::Session).await.map(drop)
+    }
+
+    async fn credentials(&self, authority: Authority) -> Result<Credentials> {
+        match (&self.inner.sessions, authority) {
+            (Some(sessions), Authority::Session) => sessions.current(self).await,
+            _ => self.inner.credentials.current().await,
+        }
+    }
+
+    /// Whether a refusal calls the credentials ended, or may.
+    fn calls_ended(&self, refusal: &Refusal, authority: Authority) -> bool {
+        match (&self.inner.sessions, authority) {
+            (Some(_), Authority::Session) => refusal.may_be_of_session(),
+            _ => refusal.is_of_session(),
+        }
+    }
+
+    /// Forgets credentials that the store called ended.
+    async fn forget(&self, authority: Authority, refused: &Credentials) {
+        match (&self.inner.sessions, authority) {
+            (Some(sessions), Authority::Session) => sessions.forget(refused),
+            _ => self.inner.credentials.forget(refused).await,
+        }
     }
 
     pub(super) fn http(&self) -> &HttpClient {
         &self.inner.http
     }
 
+    /// The moment by this machine's clock.
+    pub(super) fn clock_now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
     /// The moment by the store's clock, as far as its difference from ours is known.
-    fn now(&self) -> Timestamp {
-        self.moment(self.inner.ahead.load(Ordering::Relaxed))
+    pub(super) fn now(&self) -> Timestamp {
+        self.moment(self.ahead())
+    }
+
+    /// What is added to this machine's clock, in milliseconds.
+    pub(super) fn ahead(&self) -> i64 {
+        self.inner.ahead.load(Ordering::Relaxed)
     }
 
     fn moment(&self, ahead: i64) -> Timestamp {
@@ -127,7 +172,7 @@ impl Bucket {
     }
 
     /// As [`Bucket::ask`], and a refusal is an error.
-    async fn need(&self, request: &Request<'_>, limit: usize) -> Result<Response<Bytes>> {
+    pub(super) async fn need(&self, request: &Request<'_>, limit: usize) -> Result<Response<Bytes>> {
         match self.ask(request, limit).await? {
             Answer::Good(answer) => Ok(answer),
             Answer::Refused(refusal) => Err(self.error(request, &refusal)),
@@ -159,8 +204,8 @@ impl Bucket {
         let last_start = Instant::now() + policy.total + Duration::from_secs(request.body.length() / USUAL);
         let (mut tried, mut corrected, mut renewed) = (0, false, false);
         loop {
-            let credentials = self.inner.credentials.current().await?;
-            let ahead = self.inner.ahead.load(Ordering::Relaxed);
+            let credentials = self.credentials(request.authority).await?;
+            let ahead = self.ahead();
             tried += 1;
             let answer = self.attempt(request, &credentials, self.moment(ahead), &receive).await;
             let asked = match &answer {
@@ -169,9 +214,9 @@ impl Bucket {
                     corrected = true;
                     continue;
                 }
-                Ok(Answer::Refused(refusal)) if !renewed && refusal.is_of_session() => {
+                Ok(Answer::Refused(refusal)) if !renewed && self.calls_ended(refusal, request.authority) => {
                     renewed = true;
-                    self.inner.credentials.forget(&credentials).await;
+                    self.forget(request.authority, &credentials).await;
                     continue;
                 }
                 Ok(Answer::Refused(refusal)) if refusal.may_pass() => refusal.retry_after,
@@ -206,8 +251,7 @@ impl Bucket {
         now: Timestamp,
         receive: &(impl Fn(Response<BlobStream>) -> BoxFuture<'static, Result<Answer<T>>> + Send),
     ) -> Result<Answer<T>> {
-        let url = request.url(&self.inner.place, credentials, now, OWN_LIFETIME);
-        let message = request.message(&url)?;
+        let message = request.message(&self.inner.place, credentials, now)?;
         let length = request.body.length();
         let deadline = self.inner.http.policy().total + request.wait + Duration::from_secs(length / SLOWEST);
         let exchange = async {
@@ -237,10 +281,13 @@ impl Bucket {
     /// Learns the store's time from the refusal of a request that was signed for a clock `ahead` of ours, if that differs so
     /// much that this may be its reason. Another request may have learned it meanwhile; this one is made again all the same.
     fn corrects_clock(&self, refusal: &Refusal, ahead: i64) -> bool {
-        let Some(date) = refusal.date.filter(|_| refusal.status == 403 || refusal.code == "RequestTimeTooSkewed")
-        else {
-            return false;
-        };
+        let date = refusal.date.filter(|_| refusal.status == 403 || refusal.code == "RequestTimeTooSkewed");
+        date.is_some_and(|date| self.learn_clock(date, ahead))
+    }
+
+    /// Learns the store's time from what it says that it is, if the one that was taken for it, `ahead` of ours, differs by
+    /// more than a little; says whether it does.
+    pub(super) fn learn_clock(&self, date: Timestamp, ahead: i64) -> bool {
         let signed = |moment: Timestamp| i64::try_from(moment.as_millis()).unwrap_or(i64::MAX);
         let off = signed(date).saturating_sub(signed(self.moment(ahead)));
         if off.abs() < SKEW_MIN_MILLIS {

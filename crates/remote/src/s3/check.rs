@@ -1,5 +1,6 @@
 //! Proves that a bucket can be used: every right and every feature that Larder needs, by using it once.
 
+mod leftovers;
 mod steps;
 
 use std::fmt;
@@ -8,6 +9,11 @@ use larder_base::{Error, ErrorKind, Result};
 use serde::Serialize;
 
 use super::Bucket;
+
+pub use leftovers::{SweptChecks, sweep_checks, trial_key};
+
+/// What the names of all objects of checks and trials begin with.
+const CHECKS: &str = "check/";
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,20 +71,18 @@ impl fmt::Display for CheckOutcome {
     }
 }
 
-/// Tries everything that Larder needs of a bucket, with objects below `check/NONCE/`, and removes them. `nonce` keeps checks
-/// that run at once apart: letters and digits. Some 16 MiB are sent.
+/// Tries everything that Larder needs of a bucket, with objects below `check/NONCE/`, and removes them. `nonce` is some
+/// number that no other check has: it keeps those that run at once apart. Some 16 MiB are sent.
 ///
-/// What could not be removed, for want of the right to, is named in the step of that right.
-pub async fn check_bucket(bucket: &Bucket, nonce: &str) -> BucketReport {
-    let mut checking = Checking { bucket, folder: format!("check/{nonce}"), steps: Vec::new() };
-    let credentials = bucket.find_credentials().await;
-    if checking.note("find credentials", "nothing", credentials).is_some() {
+/// What could not be removed, for want of the right to, is named in the step of that right; what a check leaves that is cut
+/// off, [`sweep_checks`] removes.
+pub async fn check_bucket(bucket: &Bucket, nonce: u64) -> BucketReport {
+    let mut checking = Checking { bucket, folder: format!("{CHECKS}{nonce:016x}"), steps: Vec::new() };
+    if checking.begin().await {
         checking.objects().await;
         checking.multipart().await;
         checking.presigned().await;
         checking.removal().await;
-    } else {
-        checking.skip(&["everything else"], "finding credentials");
     }
     BucketReport { bucket: bucket.name().to_owned(), steps: checking.steps }
 }
@@ -107,6 +111,8 @@ impl Checking<'_> {
                 let denied = error.kind() == ErrorKind::Denied && error.message().contains("AccessDenied")
                     || error.kind() == ErrorKind::Denied && error.message().ends_with("403");
                 let unknown = error.message().contains(" 501") || error.message().contains("NotImplemented");
+                // The one right that a directory bucket knows is that to a session.
+                let right = if self.bucket.is_directory() { steps::SESSION } else { right };
                 let remedy = match (denied, unknown) {
                     (true, _) => {
                         Some(format!("allow {right} to these credentials (docs/bucket.md has the whole policy)"))

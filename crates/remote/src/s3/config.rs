@@ -9,6 +9,8 @@ use url::Url;
 
 /// The most bytes of an object's whole name, prefix included: the limit of S3.
 const KEY_MAX_BYTES: usize = 1024;
+/// What the names of directory buckets (S3 Express One Zone) end with, and those of no others.
+const DIRECTORY_SUFFIX: &str = "--x-s3";
 /// The region that is signed for where none is configured and the endpoint is not Amazon's.
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -39,6 +41,7 @@ pub struct BucketConfig {
 pub(super) struct Place {
     bucket: rusty_s3::Bucket,
     prefix: String,
+    is_directory: bool,
 }
 
 impl BucketUrl {
@@ -51,6 +54,17 @@ impl BucketUrl {
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
+
+    /// The zone that the name of a directory bucket (S3 Express One Zone) ends with; `None` for every other bucket.
+    pub fn zone(&self) -> Option<&str> {
+        zone_of(&self.name)
+    }
+}
+
+/// The zone in `BASE--ZONE--x-s3`.
+fn zone_of(name: &str) -> Option<&str> {
+    let (base, zone) = name.strip_suffix(DIRECTORY_SUFFIX)?.rsplit_once("--")?;
+    (!base.is_empty() && !zone.is_empty() && !name.contains('.')).then_some(zone)
 }
 
 impl FromStr for BucketUrl {
@@ -70,10 +84,9 @@ impl FromStr for BucketUrl {
         {
             return Err(wrong("has no good bucket name: 3 to 63 lower-case letters, digits, - and ."));
         }
-        if name.ends_with("--x-s3") {
-            // Its requests are signed for another service name and with session credentials; see docs/bucket.md.
-            return Err(wrong("is a directory bucket (S3 Express One Zone), which Larder cannot use")
-                .with_hint("use a general purpose bucket"));
+        if name.ends_with(DIRECTORY_SUFFIX) && zone_of(name).is_none() {
+            return Err(wrong("ends as the name of a directory bucket (S3 Express One Zone) does, and names no zone")
+                .with_hint("write its whole name: s3://BASE--ZONE--x-s3, as in s3://cache--use1-az4--x-s3"));
         }
         let prefix = prefix.trim_end_matches('/');
         if !prefix.is_empty() && !is_plain(prefix) {
@@ -101,10 +114,18 @@ impl BucketConfig {
 
     pub(super) fn place(&self) -> Result<Place> {
         let wrong = |problem: String, hint| Err(Error::invalid("read bucket configuration", problem).with_hint(hint));
-        let endpoint = match (&self.endpoint, &self.region) {
-            (Some(endpoint), _) => endpoint.clone(),
-            (None, Some(region)) => format!("https://s3.{region}.amazonaws.com"),
-            (None, None) => {
+        let zone = self.url.zone();
+        let endpoint = match (&self.endpoint, &self.region, zone) {
+            (Some(endpoint), ..) => endpoint.clone(),
+            (None, Some(region), None) => format!("https://s3.{region}.amazonaws.com"),
+            (None, Some(_), Some(_)) if self.path_style == Some(true) => {
+                return wrong(
+                    format!("bucket {} is a directory bucket, which Amazon serves at a host of its own", self.url.name),
+                    "leave bucket.path_style out",
+                );
+            }
+            (None, Some(region), Some(zone)) => format!("https://s3express-{zone}.{region}.amazonaws.com"),
+            (None, None, _) => {
                 return wrong(
                     format!("bucket {} has neither a region nor an endpoint", self.url.name),
                     "set bucket.region for a bucket of Amazon's, bucket.endpoint for another",
@@ -135,7 +156,7 @@ impl BucketConfig {
             false => UrlStyle::VirtualHost,
         };
         match rusty_s3::Bucket::new(parsed, style, self.url.name.clone(), region.to_owned()) {
-            Ok(bucket) => Ok(Place { bucket, prefix: self.url.prefix.clone() }),
+            Ok(bucket) => Ok(Place { bucket, prefix: self.url.prefix.clone(), is_directory: zone.is_some() }),
             Err(error) => wrong(
                 format!("bucket {} cannot be reached at {endpoint:?}: {error}", self.url.name),
                 "use an http or https endpoint with a host; with an address instead of a name, set bucket.path_style",
@@ -155,6 +176,21 @@ impl Place {
 
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Whether it is a directory bucket: one that is used in sessions, and keeps objects in folders and in no order.
+    pub(super) fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+
+    /// What to ask a list for, so that all names are in it which begin with `start` below the prefix: a directory bucket
+    /// lists whole folders only.
+    pub(super) fn list_start(&self, start: &str) -> String {
+        let mut whole = format!("{}{start}", self.prefix);
+        if self.is_directory {
+            whole.truncate(whole.rfind('/').map_or(0, |slash| slash + 1));
+        }
+        whole
     }
 
     /// Where an object lives, or the bucket when `key` is `None`.

@@ -46,7 +46,7 @@ impl Refusal {
             status,
             code: shown(text("Code")),
             message: shown(text("Message")),
-            date: header("date").and_then(date),
+            date: date_of(headers),
             retry_after: header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs),
             region: header("x-amz-bucket-region").map(shown),
         }
@@ -65,6 +65,11 @@ impl Refusal {
     /// Whether the session that signed has ended.
     pub(super) fn is_of_session(&self) -> bool {
         matches!(self.code.as_str(), "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken")
+    }
+
+    /// Whether it may be of the session that signed, and does not say: a refusal of a HEAD has no words.
+    pub(super) fn may_be_of_session(&self) -> bool {
+        self.is_of_session() || self.code.is_empty() && matches!(self.status.as_u16(), 400 | 401 | 403)
     }
 
     /// Whether there is no such object.
@@ -136,8 +141,9 @@ impl Refusal {
     }
 }
 
-/// A `Date` header.
-fn date(text: &str) -> Option<Timestamp> {
+/// The moment of an answer, by the clock of whoever gave it.
+pub(super) fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get("date")?.to_str().ok()?;
     let moment = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
     u64::try_from(moment.as_millisecond()).ok().map(Timestamp::from_millis)
 }

@@ -1,5 +1,7 @@
 //! Requests about a bucket, and their signatures.
 
+mod express;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -10,9 +12,22 @@ use larder_base::{Error, Result, Timestamp};
 use super::config::Place;
 use super::credentials::Credentials;
 use crate::http::Payload;
+use express::{SERVICE, Signed, Signer};
 
 /// The longest that a signature may be good for: the limit of the protocol.
 pub(super) const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the signature of a request of ours is good: the clocks' difference, and the time to arrive.
+const OWN_LIFETIME: Duration = Duration::from_secs(900);
+
+/// Whose credentials sign a request about a directory bucket. Other buckets know no sessions of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Authority {
+    /// Those that are configured.
+    Account,
+    /// Those of a session that was begun with them.
+    Session,
+}
 
 /// A request before it is signed.
 #[derive(Clone)]
@@ -30,13 +45,15 @@ pub(super) struct Request<'a> {
     pub(super) body: Payload,
     /// How long, beyond the usual, the store may be silent.
     pub(super) wait: Duration,
+    pub(super) authority: Authority,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(operation: &'static str, method: Method, key: Option<&'a str>) -> Self {
         let body = Payload::Whole(bytes::Bytes::new());
         let (query, signed, plain) = (Vec::new(), Vec::new(), Vec::new());
-        Self { operation, method, key, query, signed, plain, body, wait: Duration::ZERO }
+        let (wait, authority) = (Duration::ZERO, Authority::Session);
+        Self { operation, method, key, query, signed, plain, body, wait, authority }
     }
 
     pub(super) fn query(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
@@ -56,31 +73,63 @@ impl<'a> Request<'a> {
 
     /// The URL that carries the right to make this request from `now` on for `lifetime`.
     pub(super) fn url(&self, place: &Place, credentials: &Credentials, now: Timestamp, lifetime: Duration) -> String {
-        let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let seconds = lifetime.min(LIFETIME_MAX).as_secs().max(1);
+        if place.is_directory() {
+            let token = match self.authority {
+                Authority::Account => "X-Amz-Security-Token",
+                Authority::Session => "X-Amz-S3session-Token",
+            };
+            return signer(place, credentials, now).url(self.to_sign(place), token, seconds).into();
+        }
+        let Signed { url, mut query, mut headers, .. } = self.to_sign(place);
         query.sort_unstable();
-        let mut headers: Vec<(&str, &str)> = self.signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.sort_unstable();
-        let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        let now = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
         let signed = rusty_s3::signing::sign(
-            &now,
+            &moment(now),
             method(&self.method),
-            place.url(self.key),
+            url,
             &credentials.access_key_id,
             &credentials.secret_access_key,
             credentials.session_token.as_deref(),
             place.region(),
-            lifetime.min(LIFETIME_MAX).as_secs().max(1),
+            seconds,
             query.into_iter(),
             headers.into_iter(),
         );
         signed.into()
     }
 
-    /// The request, ready to be sent to a signed URL.
-    pub(super) fn message(&self, url: &str) -> Result<http::Request<Payload>> {
+    /// The request, signed and ready to be sent.
+    pub(super) fn message(
+        &self,
+        place: &Place,
+        credentials: &Credentials,
+        now: Timestamp,
+    ) -> Result<http::Request<Payload>> {
+        if !place.is_directory() {
+            return self.message_to(&self.url(place, credentials, now, OWN_LIFETIME), &[]);
+        }
+        let token = match self.authority {
+            Authority::Account => "x-amz-security-token",
+            Authority::Session => "x-amz-s3session-token",
+        };
+        let is_empty = self.body.length() == 0;
+        let (url, headers) = signer(place, credentials, now).headers(self.to_sign(place), token, is_empty);
+        self.message_to(url.as_str(), &headers)
+    }
+
+    fn to_sign(&self, place: &Place) -> Signed<'_> {
+        Signed {
+            method: &self.method,
+            url: place.url(self.key),
+            query: self.query.iter().map(|(name, value)| (*name, value.as_ref())).collect(),
+            headers: self.signed.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+        }
+    }
+
+    fn message_to(&self, url: &str, further: &[(&'static str, String)]) -> Result<http::Request<Payload>> {
         let mut headers = HeaderMap::new();
-        for (name, value) in self.signed.iter().chain(&self.plain) {
+        for (name, value) in self.signed.iter().chain(&self.plain).chain(further) {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| Error::invalid(self.operation, format!("no good value for the header {name}")))?;
             headers.insert(HeaderName::from_static(name), value);
@@ -92,6 +141,15 @@ impl<'a> Request<'a> {
             url.parse().map_err(|error| Error::invalid(self.operation, "the URL is malformed").with_source(error))?;
         Ok(message)
     }
+}
+
+fn signer<'a>(place: &'a Place, credentials: &'a Credentials, now: Timestamp) -> Signer<'a> {
+    Signer { credentials, region: place.region(), service: SERVICE, now: moment(now) }
+}
+
+fn moment(now: Timestamp) -> jiff::Timestamp {
+    let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX)
 }
 
 fn method(method: &Method) -> rusty_s3::Method {

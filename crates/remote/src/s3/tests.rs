@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use larder_base::{BlobStream, Clock};
 use larder_testkit::clock::FakeClock;
-use larder_testkit::s3::{ACCESS_KEY_ID, BUCKET, FakeS3, REGION, SECRET_ACCESS_KEY};
+use larder_testkit::s3::{ACCESS_KEY_ID, BUCKET, DIRECTORY_BUCKET, FakeS3, REGION, SECRET_ACCESS_KEY};
 
 use super::{Bucket, BucketConfig, CredentialChain, CredentialSource, Credentials, Presigned};
 use crate::http::Payload;
@@ -39,7 +39,7 @@ pub(super) fn config(name: &str, endpoint: &str) -> BucketConfig {
     }
 }
 
-fn keys() -> Credentials {
+pub(super) fn keys() -> Credentials {
     Credentials::lasting(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 }
 
@@ -63,12 +63,27 @@ pub(super) async fn fake() -> (FakeS3, Bucket, FakeClock) {
     (store, bucket, clock)
 }
 
-async fn read(body: BlobStream) -> larder_base::Result<Bytes> {
+/// As [`fake`], with a directory bucket.
+pub(super) async fn fake_directory() -> (FakeS3, Bucket, FakeClock) {
+    let clock = FakeClock::default();
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let store = FakeS3::start_directory(Arc::clone(&shared)).await;
+    let source = CredentialSource::Static(keys());
+    let bucket = bucket_with(&config(DIRECTORY_BUCKET, store.url()), source, &shared, quick());
+    (store, bucket, clock)
+}
+
+pub(super) async fn read(body: BlobStream) -> larder_base::Result<Bytes> {
     larder_base::collect(body, 64 << 20).await
 }
 
 /// Uses a presigned URL as any HTTP client does.
-async fn transfer(method: Method, signed: &Presigned, extra: &[(&str, &str)], body: Bytes) -> Response<Bytes> {
+pub(super) async fn transfer(
+    method: Method,
+    signed: &Presigned,
+    extra: &[(&str, &str)],
+    body: Bytes,
+) -> Response<Bytes> {
     let mut headers = HeaderMap::new();
     let signed_headers = signed.headers.iter().map(|(name, value)| (*name, value.as_str()));
     // The client tells the length of what it sends, whatever was signed.

@@ -16,6 +16,8 @@ use crate::disk::{DiskFile, read_exact_at};
 pub(crate) enum Fault {
     /// It does nothing and fails, once.
     Fail,
+    /// It does nothing and refuses, once, for a reason that does not pass.
+    Refuse,
     /// It does what it is asked, and the answer is lost.
     NoAnswer,
     /// It and all later ones fail, until [`FaultyBucket::heal`].
@@ -98,7 +100,7 @@ impl FaultyBucket {
         self.state.lock().read_most = Some(most);
     }
 
-    /// Lists so many objects a page, and never these.
+    /// Lists so many objects a page, in no order as ever, and never these.
     pub(crate) fn list_as(&self, page: usize, unlisted: &[String]) {
         let mut state = self.state.lock();
         (state.page, state.unlisted) = (Some(page), unlisted.to_vec());
@@ -143,7 +145,7 @@ impl FaultyBucket {
             state.down = true;
         }
         let dies = matches!(fault, Some(Fault::DieBefore | Fault::DieAfter));
-        let acts = !state.down && !matches!(fault, Some(Fault::Fail | Fault::DieBefore));
+        let acts = !state.down && !matches!(fault, Some(Fault::Fail | Fault::Refuse | Fault::DieBefore));
         let done = acts.then(|| act(&mut state));
         if dies {
             state.down = true;
@@ -155,6 +157,7 @@ impl FaultyBucket {
         }
         match done {
             Some(done) if fault.is_none() => Ok(done),
+            _ if fault == Some(Fault::Refuse) => Err(Error::new(ErrorKind::Failed, "use bucket", "it will not")),
             _ => Err(failed()),
         }
     }
@@ -186,13 +189,17 @@ impl Bucket for FaultyBucket {
 
     fn list(&self, start: &str, next: Option<&str>) -> Result<ObjectPage> {
         self.call(format!("list {start}"), |state| {
-            let after = |name: &String| next.is_none_or(|next| name.as_str() > next);
-            let listed = state.objects.iter().filter(|(name, _)| name.starts_with(start) && after(name));
-            let page: Vec<_> = listed.take(state.page.unwrap_or(1000)).collect();
-            let full = page.len() == state.page.unwrap_or(1000);
-            let next = page.last().filter(|_| full).map(|(name, _)| (*name).clone());
-            let objects = page.into_iter().filter(|(name, _)| !state.unlisted.contains(name));
-            let objects = objects.filter_map(|(name, (bytes, modified))| {
+            // As good as no order: the beginnings of names say nothing of it.
+            let position = |name: &str| name.chars().rev().collect::<String>();
+            let listed = state.objects.iter().filter(|(name, _)| name.starts_with(start));
+            let mut listed: Vec<_> = listed.map(|(name, object)| (position(name), name, object)).collect();
+            listed.retain(|(position, ..)| next.is_none_or(|next| position.as_str() > next));
+            listed.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+            let page = state.page.unwrap_or(1000);
+            let next = listed.get(page - 1).map(|(position, ..)| position.clone());
+            listed.truncate(page);
+            let objects = listed.into_iter().filter(|(_, name, _)| !state.unlisted.contains(name));
+            let objects = objects.filter_map(|(_, name, (bytes, modified))| {
                 let name = name.parse().ok()?;
                 Some(Object { name, length: bytes.len() as u64, modified: *modified })
             });

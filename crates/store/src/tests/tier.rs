@@ -117,6 +117,31 @@ fn a_segment_that_cannot_be_read_keeps_no_other_from_being_shipped() {
 }
 
 #[test]
+fn a_sweep_that_cannot_go_on_in_the_list_begins_anew() {
+    let tier = Tier::new();
+    let store = tier.open();
+    let start = store.core().archive.as_ref().unwrap().start().to_owned();
+    for number in 0..5 {
+        tier.bucket.set(&format!("{start}uploads/{number}"), Some(Bytes::from_static(b"orphan")));
+    }
+    tier.clock.advance(AGE);
+    tier.bucket.list_as(2, &[]);
+    let first = store.sweep_objects(AGE).unwrap();
+    assert_eq!((first.orphans, first.wrapped), (2, false));
+    // While the bucket is away, the sweep goes on where it was.
+    tier.bucket.plan(1, Fault::Fail);
+    assert_eq!(store.sweep_objects(AGE).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(store.sweep_objects(AGE).unwrap().orphans, 2);
+    // What came meanwhile is found when the list begins anew, and not before.
+    tier.bucket.set(&format!("{start}uploads/0"), Some(Bytes::from_static(b"orphan")));
+    tier.clock.advance(AGE);
+    tier.bucket.plan(1, Fault::Refuse);
+    assert_eq!(store.sweep_objects(AGE).unwrap_err().kind(), ErrorKind::Failed);
+    let last = store.sweep_objects(AGE).unwrap();
+    assert_eq!((last.orphans, tier.bucket.names().len()), (2, 0), "{last:?}");
+}
+
+#[test]
 fn what_was_shipped_and_left_the_disk_is_read_from_the_bucket() {
     let tier = Tier::new();
     let mut store = tier.open();

@@ -29,6 +29,8 @@ pub enum Operation {
     ListParts,
     /// `ListMultipartUploads`
     ListUploads,
+    /// `CreateSession`, of a directory bucket
+    CreateSession,
 }
 
 /// The pairs of a query string, plain.
@@ -46,6 +48,11 @@ impl Query {
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(named, _)| named == name).map(|(_, value)| value.as_str())
+    }
+
+    /// As [`Query::get`], by a name in lower case.
+    pub(super) fn get_by_any_case(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(named, _)| named.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn pairs(&self) -> &[(String, String)] {
@@ -88,6 +95,7 @@ pub(super) fn operation(method: &Method, key: Option<&str>, query: &Query) -> Op
         ("POST", true) if has("uploadId") => Operation::Complete,
         ("POST", false) if has("delete") => Operation::DeleteBatch,
         ("GET", false) if has("uploads") => Operation::ListUploads,
+        ("GET", false) if has("session") => Operation::CreateSession,
         ("GET", false) if query.get("list-type") == Some("2") => Operation::List,
         _ => return None,
     })

@@ -17,8 +17,9 @@ use tokio::net::TcpListener;
 
 use super::fault::Fault;
 use super::operation::{Query, operation, plain};
+use super::signature::Arrived;
 use super::state::{Asked, Refused, Reply};
-use super::{BUCKET, Operation, Shared, document, signature};
+use super::{Operation, Shared, document, signature};
 
 type Body = BoxBody<Bytes, io::Error>;
 
@@ -50,7 +51,7 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
     };
     let key = plain(key);
     let key = (!key.is_empty()).then_some(key);
-    let Some(operation) = operation(&head.method, key.as_deref(), &query).filter(|_| bucket == BUCKET) else {
+    let Some(operation) = operation(&head.method, key.as_deref(), &query).filter(|_| bucket == shared.bucket) else {
         return Ok(refuse(shared, &head.method, &Refused(404, "NoSuchBucket", path.to_owned())));
     };
     shared.seen.lock().push(operation);
@@ -80,11 +81,11 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
     }
     let key = key.unwrap_or_default();
     let asked = Asked { operation, key: &key, query: &query, headers: &headers, body, now: shared.clock.now() };
+    let arrived =
+        Arrived { method: &head.method, path, query: &query, headers: &headers, body: &asked.body, now: asked.now };
+    let takes_headers = shared.state.lock().directory.is_some();
     let done = allowed(shared, operation)
-        .and_then(|()| {
-            let session = shared.session.lock();
-            signature::check(&head.method, path, &query, &headers, asked.now, session.as_deref())
-        })
+        .and_then(|()| signature::check(&arrived, takes_headers, |id| shared.grant(operation, id)))
         .and_then(|()| shared.state.lock().answer(&asked));
     if fault == Some(Fault::HoldAnswer) {
         shared.hold().await;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 use larder_base::{ContentHash, Timestamp};
 
+use super::directory::{self, Directory};
 use super::document::{contents, document, element, escape, moment, plain};
 use super::operation::{Operation, Query};
 
@@ -42,12 +45,17 @@ pub(super) struct State {
     pub(super) page: usize,
     /// The names that were put to without asking that the first be kept.
     pub(super) overwriting: Vec<String>,
+    /// If it is a directory bucket.
+    pub(super) directory: Option<Directory>,
+    /// Whether uploads are listed by the whole name of an object only.
+    pub(super) whole_names: bool,
     begun: u64,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), uploads: BTreeMap::new(), page: 1000, overwriting: Vec::new(), begun: 0 }
+        let (objects, uploads, overwriting) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { objects, uploads, page: 1000, overwriting, directory: None, whole_names: false, begun: 0 }
     }
 }
 
@@ -65,9 +73,29 @@ type Done = Result<Reply, Refused>;
 
 impl State {
     pub(super) fn put(&mut self, key: &str, body: Bytes, now: Timestamp) -> String {
-        let etag = tag(&body);
+        let etag = self.tag(&body);
         self.objects.insert(key.to_owned(), Object { body, etag: etag.clone(), modified: now });
         etag
+    }
+
+    /// The tag of some content, quoted as tags are.
+    fn tag(&mut self, body: &Bytes) -> String {
+        match &mut self.directory {
+            Some(directory) => directory.tag(),
+            None => format!("\"{}\"", &ContentHash::of(body).to_hex()[..32]),
+        }
+    }
+
+    /// Where a name stands in lists, and what tells a client to go on behind it.
+    fn place(&self, name: &str) -> (String, String) {
+        match &self.directory {
+            Some(_) => {
+                let position = directory::position(name);
+                let marker = directory::marker(&position);
+                (position, marker)
+            }
+            None => (name.to_owned(), name.to_owned()),
+        }
     }
 
     pub(super) fn answer(&mut self, asked: &Asked<'_>) -> Done {
@@ -98,7 +126,11 @@ impl State {
                 Ok(Reply { status: 204, ..Reply::default() })
             }
             Operation::ListParts => self.list_parts(asked),
-            Operation::ListUploads => Ok(self.list_uploads(asked)),
+            Operation::ListUploads => self.list_uploads(asked),
+            Operation::CreateSession => match &mut self.directory {
+                Some(directory) => directory.begin(asked.headers, asked.now),
+                None => Err(Refused(400, "InvalidRequest", "only directory buckets have sessions".into())),
+            },
         }
     }
 
@@ -134,8 +166,13 @@ impl State {
     }
 
     fn delete_batch(&mut self, asked: &Asked<'_>) -> Done {
-        if !asked.headers.contains_key("content-md5") {
-            return Err(Refused(400, "InvalidRequest", "Missing required header: Content-MD5".into()));
+        let sum = STANDARD.encode(ContentHash::of(&asked.body).as_bytes());
+        let has_sum = match self.directory {
+            Some(_) => asked.headers.get("x-amz-checksum-sha256").is_some_and(|given| given == sum.as_str()),
+            None => asked.headers.contains_key("content-md5"),
+        };
+        if !has_sum {
+            return Err(Refused(400, "InvalidRequest", "Missing required header for this request: a checksum".into()));
         }
         let body = text(&asked.body)?;
         let keys = contents(body, "Key");
@@ -153,16 +190,23 @@ impl State {
         let after = asked.query.get("continuation-token").unwrap_or_default();
         let asked_for = asked.query.get("max-keys").and_then(|keys| keys.parse().ok()).unwrap_or(1000);
         let page = self.page.min(asked_for);
-        let mut found = self.objects.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+        if self.directory.is_some() {
+            directory::check_list(prefix, asked.query.get("start-after"))?;
+        }
+        let found = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        let mut found: Vec<_> = found.map(|(key, object)| (self.place(key), key, object)).collect();
+        found.retain(|((position, _), ..)| position.as_str() > after);
+        found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        let mut found = found.into_iter();
         let mut content = String::new();
         let mut last = String::new();
-        for (key, object) in found.by_ref().take(page) {
+        for ((_, marker), key, object) in found.by_ref().take(page) {
             let fields = element("Key", &form(key))
                 + &element("LastModified", &moment(object.modified))
                 + &element("ETag", &escape(&object.etag))
                 + &element("Size", &object.body.len().to_string());
             content += &element("Contents", &fields);
-            last.clone_from(key);
+            last = marker;
         }
         let more = found.next().is_some();
         content += &element("EncodingType", "url");
@@ -174,12 +218,16 @@ impl State {
     }
 
     fn create(&mut self, asked: &Asked<'_>) -> Reply {
+        let id = self.begin(asked.key, asked.now);
+        good(document("InitiateMultipartUploadResult", &element("UploadId", &id)))
+    }
+
+    pub(super) fn begin(&mut self, key: &str, now: Timestamp) -> String {
         self.begun += 1;
         // As long and as odd as some stores' are.
         let id = format!("up.{:04}~_-{}", self.begun, "x".repeat(60));
-        let upload = Upload { key: asked.key.to_owned(), begun: asked.now, parts: BTreeMap::new() };
-        self.uploads.insert(id.clone(), upload);
-        good(document("InitiateMultipartUploadResult", &element("UploadId", &id)))
+        self.uploads.insert(id.clone(), Upload { key: key.to_owned(), begun: now, parts: BTreeMap::new() });
+        id
     }
 
     fn upload<'a>(&self, asked: &Asked<'a>) -> Result<&'a str, Refused> {
@@ -193,7 +241,7 @@ impl State {
         let number = asked.query.get("partNumber").and_then(|number| number.parse().ok());
         let number = number.filter(|number| (1..=10_000).contains(number));
         let number = number.ok_or(Refused(400, "InvalidArgument", "part number".into()))?;
-        let etag = tag(&asked.body);
+        let etag = self.tag(&asked.body);
         let upload = self.uploads.get_mut(id).expect("it was looked up above");
         upload.parts.insert(number, (etag.clone(), asked.body.clone()));
         Ok(Reply { status: 200, headers: vec![("etag", etag)], ..Reply::default() })
@@ -210,6 +258,9 @@ impl State {
             let etag = contents(part, "ETag").first().map(|etag| plain(etag)).unwrap_or_default();
             if number <= before {
                 return Err(Refused(400, "InvalidPartOrder", "parts must ascend".into()));
+            }
+            if self.directory.is_some() && number != before + 1 {
+                return Err(Refused(400, "InvalidPart", "the numbers of parts must be consecutive".into()));
             }
             before = number;
             match upload.parts.get(&number) {
@@ -247,14 +298,18 @@ impl State {
         Ok(good(document("ListPartsResult", &content)))
     }
 
-    fn list_uploads(&self, asked: &Asked<'_>) -> Reply {
+    fn list_uploads(&self, asked: &Asked<'_>) -> Done {
+        if self.directory.is_some() {
+            return self.list_uploads_of_directory(asked);
+        }
         let prefix = asked.query.get("prefix").unwrap_or_default();
         let marker = |name| asked.query.get(name).unwrap_or_default();
         let after = (marker("key-marker"), marker("upload-id-marker"));
         let mut sorted: Vec<_> =
             self.uploads.iter().map(|(id, upload)| ((upload.key.as_str(), id.as_str()), upload)).collect();
         sorted.sort_by_key(|(name, _)| *name);
-        let mut found = sorted.into_iter().filter(|((key, id), _)| key.starts_with(prefix) && (*key, *id) > after);
+        let is_asked_for = |key: &str| if self.whole_names { key == prefix } else { key.starts_with(prefix) };
+        let mut found = sorted.into_iter().filter(|((key, id), _)| is_asked_for(key) && (*key, *id) > after);
         let mut content = String::new();
         let mut last = None;
         for ((key, id), upload) in found.by_ref().take(self.page) {
@@ -269,17 +324,38 @@ impl State {
         if let Some((key, id)) = last.filter(|_| more) {
             content += &(element("NextKeyMarker", &form(key)) + &element("NextUploadIdMarker", id));
         }
-        good(document("ListMultipartUploadsResult", &content))
+        Ok(good(document("ListMultipartUploadsResult", &content)))
+    }
+
+    /// In no order of names, and going on by a marker that is none and stands as it is.
+    fn list_uploads_of_directory(&self, asked: &Asked<'_>) -> Done {
+        let prefix = asked.query.get("prefix").unwrap_or_default();
+        directory::check_list(prefix, asked.query.get("upload-id-marker"))?;
+        let after = asked.query.get("key-marker").unwrap_or_default();
+        let mut found: Vec<_> = self.uploads.iter().map(|(id, upload)| (self.place(id), id, upload)).collect();
+        found.retain(|((position, _), _, upload)| upload.key.starts_with(prefix) && position.as_str() > after);
+        found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        let mut found = found.into_iter();
+        let mut content = String::new();
+        let mut last = String::new();
+        for ((_, marker), id, upload) in found.by_ref().take(self.page) {
+            let fields = element("Key", &escape(&upload.key))
+                + &element("UploadId", id)
+                + &element("Initiated", &moment(upload.begun));
+            content += &element("Upload", &fields);
+            last = marker;
+        }
+        let more = found.next().is_some();
+        content += &element("IsTruncated", if more { "true" } else { "false" });
+        if more {
+            content += &element("NextKeyMarker", &escape(&last));
+        }
+        Ok(good(document("ListMultipartUploadsResult", &content)))
     }
 }
 
 fn good(document: String) -> Reply {
     Reply { status: 200, headers: vec![("content-type", "application/xml".into())], body: document.into() }
-}
-
-/// The tag of some content, quoted as tags are.
-fn tag(body: &Bytes) -> String {
-    format!("\"{}\"", &ContentHash::of(body).to_hex()[..32])
 }
 
 /// A name as it stands in a listing with `encoding-type=url`: a blank is a plus.

@@ -207,4 +207,5 @@ fn sweeps_clean(fleet: &Fleet) {
     let objects = fleet.bucket.objects();
     assert_eq!((&status["objects"], &status["doomed_objects"]), (&objects.len().into(), &0.into()), "{objects:?}");
     assert_eq!(fleet.ask(&["gc"])["deleted_objects"], 0);
+    assert_eq!(fleet.bucket.trials(), [""; 0]);
 }

@@ -59,6 +59,13 @@ impl Bucket {
         objects
     }
 
+    /// What servers' trials of the bucket have left.
+    pub fn trials(&self) -> Vec<String> {
+        let mut objects = self.all_objects();
+        objects.retain(|name| name.contains("check/first-"));
+        objects
+    }
+
     fn all_objects(&self) -> Vec<String> {
         match self {
             Self::Fake { store, .. } => {

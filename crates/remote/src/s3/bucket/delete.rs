@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use larder_base::{ErrorKind, Result};
 use md5::{Digest as _, Md5};
+use sha2::Sha256;
 
 use super::{Answer, Bucket, DOCUMENT_MAX_BYTES};
 use crate::http::Payload;
@@ -57,11 +58,14 @@ impl Bucket {
             document += &format!("<Object><Key>{}</Key></Object>", escape(&format!("{prefix}{}", key.as_ref())));
         }
         document += "<Quiet>true</Quiet></Delete>";
-        // The one request that must name a checksum; this one all stores know.
-        let sum = STANDARD.encode(Md5::digest(&document));
+        // The one request that must name a checksum; this one all stores know, but for directory buckets.
+        let (header, sum) = match self.is_directory() {
+            false => ("content-md5", STANDARD.encode(Md5::digest(&document))),
+            true => ("x-amz-checksum-sha256", STANDARD.encode(Sha256::digest(&document))),
+        };
         let request = Request::new(DELETE, Method::POST, None)
             .query("delete", "")
-            .sign("content-md5", sum)
+            .sign(header, sum)
             .body(Payload::Whole(document.into()));
         let answer = match self.ask(&request, DOCUMENT_MAX_BYTES).await? {
             Answer::Good(answer) => answer.into_body(),

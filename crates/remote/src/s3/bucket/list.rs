@@ -21,7 +21,7 @@ pub struct StoredObject {
     pub modified: Timestamp,
 }
 
-/// Some objects, in the order of their names.
+/// Some objects, in the order of their names; a directory bucket has no order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectPage {
     /// At most a thousand.
@@ -47,10 +47,11 @@ impl Bucket {
         limit: Option<u32>,
     ) -> Result<ObjectPage> {
         let ours = self.inner.place.prefix();
-        let mut request = Request::new(LIST, Method::GET, None)
-            .query("list-type", "2")
-            .query("encoding-type", "url")
-            .query("prefix", format!("{ours}{prefix}"));
+        let mut request = Request::new(LIST, Method::GET, None).query("list-type", "2").query("encoding-type", "url");
+        let start = self.inner.place.list_start(prefix);
+        if !start.is_empty() {
+            request = request.query("prefix", start);
+        }
         if let Some(after) = after {
             request = request.query("continuation-token", after);
         }
@@ -63,7 +64,7 @@ impl Bucket {
         let mut objects = Vec::new();
         for object in page.all("Contents") {
             let name = name(object.need("Key")?, escaped);
-            let Some(key) = name.strip_prefix(ours) else { continue };
+            let Some(key) = name.strip_prefix(ours).filter(|key| key.starts_with(prefix)) else { continue };
             let size = object.need("Size")?.parse().map_err(|_| {
                 self.failure(ErrorKind::Failed, LIST, Some(key), "was listed with a size that is no number")
             })?;

@@ -92,7 +92,7 @@ impl Bucket {
 
     async fn presign(&self, request: Request<'_>, lifetime: Duration) -> Result<Presigned> {
         self.inner.place.check_key(request.key.unwrap_or_default())?;
-        let credentials = self.inner.credentials.current().await?;
+        let credentials = self.credentials(request.authority).await?;
         let now = self.inner.clock.now();
         let mut lifetime = Duration::from_secs(lifetime.min(LIFETIME_MAX).as_secs().max(1));
         if let Some(end) = credentials.expires {

@@ -18,14 +18,41 @@ const DELETE: &str = "s3:DeleteObject";
 const ABORT: &str = "s3:AbortMultipartUpload";
 const LIST_PARTS: &str = "s3:ListMultipartUploadParts";
 const LIST_UPLOADS: &str = "s3:ListBucketMultipartUploads";
+/// What a directory bucket wants instead of all of them.
+pub(super) const SESSION: &str = "s3express:CreateSession";
 /// All of them: what the policy in the documentation allows.
 #[cfg(test)]
 pub(super) const RIGHTS: &[&str] = &[PUT, GET, LIST, DELETE, ABORT, LIST_PARTS, LIST_UPLOADS];
+/// The names of the objects of a check.
+pub(super) const NAMES: [&str; 4] = ["object", PARTS, "direct", ABORTED];
+/// What a check sends in parts.
+pub(super) const PARTS: &str = "parts";
+/// What it begins to send in parts, to give it up.
+pub(super) const ABORTED: &str = "aborted";
 const LIFETIME: Duration = Duration::from_secs(300);
 /// The bytes of the small objects.
 const SMALL: u64 = 4096;
 
 impl Checking<'_> {
+    /// Whether there are credentials, and what they are good for in the first place.
+    pub(super) async fn begin(&mut self) -> bool {
+        const REST: &[&str] = &["everything else"];
+        let credentials = self.bucket.find_credentials().await;
+        if self.note("find credentials", "nothing", credentials).is_none() {
+            self.skip(REST, "finding credentials");
+            return false;
+        }
+        if !self.bucket.is_directory() {
+            return true;
+        }
+        let session = self.bucket.find_session().await;
+        let begun = self.note("begin a session", SESSION, session).is_some();
+        if !begun {
+            self.skip(REST, "beginning a session");
+        }
+        begun
+    }
+
     pub(super) async fn objects(&mut self) {
         let (bucket, key) = (self.bucket, self.key("object"));
         let put = bucket.put_object(&key, &ObjectBody::bytes(content(SMALL))).await;
@@ -57,13 +84,13 @@ impl Checking<'_> {
         });
         // Without it a missing object is told from a forbidden one by nobody.
         self.note("see that an object is absent", LIST, absent);
-        let listed = bucket.list(&self.folder, None).await;
+        let listed = bucket.list(&format!("{}/", self.folder), None).await;
         self.note("list objects", LIST, listed);
     }
 
     pub(super) async fn multipart(&mut self) {
         const REST: [&str; 4] = ["send a part", "list parts", "list multipart uploads", "complete a multipart upload"];
-        let (bucket, key) = (self.bucket, self.key("parts"));
+        let (bucket, key) = (self.bucket, self.key(PARTS));
         let size = PART_MIN_BYTES + SMALL;
         let plan = MultipartPlan::new(size, PART_MIN_BYTES).expect("the sizes are constants");
         let begun = bucket.create_multipart(&key, plan).await;
@@ -101,7 +128,7 @@ impl Checking<'_> {
         };
         // One that was completed needs no end; another is begun, so that there is something to abort.
         let ended = match complete {
-            Some(()) => bucket.create_multipart(&self.key("aborted"), plan).await,
+            Some(()) => bucket.create_multipart(&self.key(ABORTED), plan).await,
             None => Ok(upload),
         };
         let aborted = match ended {
@@ -156,7 +183,7 @@ impl Checking<'_> {
     }
 
     pub(super) async fn removal(&mut self) {
-        let keys = ["object", "parts", "direct", "aborted"].map(|name| self.key(name));
+        let keys = NAMES.map(|name| self.key(name));
         let one = self.bucket.delete_object(&keys[0]).await;
         self.note("delete an object", DELETE, one);
         let many = self.bucket.delete_objects(&keys).await;

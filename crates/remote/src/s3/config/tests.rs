@@ -43,9 +43,38 @@ fn addresses_that_would_reach_another_place_are_refused() {
 }
 
 #[test]
-fn a_directory_bucket_is_refused_by_its_name() {
-    let error = "s3://cache--use1-az4--x-s3".parse::<BucketUrl>().unwrap_err();
-    assert!(error.message().contains("Express"), "{error}");
+fn a_directory_bucket_is_told_by_its_name_and_lives_at_its_zone() {
+    let name = "s3://cache--use1-az4--x-s3/p";
+    assert_eq!(name.parse::<BucketUrl>().unwrap().zone(), Some("use1-az4"));
+    assert_eq!("s3://base--name--usw2-az1--x-s3".parse::<BucketUrl>().unwrap().zone(), Some("usw2-az1"));
+    assert_eq!("s3://cache--use1-az4".parse::<BucketUrl>().unwrap().zone(), None);
+    let amazons = BucketConfig { region: Some("us-east-1".into()), ..config(name) };
+    let place = amazons.place().unwrap();
+    let url = "https://cache--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com/p/a/b";
+    assert!(place.is_directory());
+    assert_eq!(place.url(Some("a/b")).as_str(), url);
+    let own = BucketConfig { endpoint: Some("http://127.0.0.1:9000".into()), ..config(name) };
+    let place = own.place().unwrap();
+    assert!(place.is_directory());
+    assert_eq!(place.url(Some("a")).as_str(), "http://127.0.0.1:9000/cache--use1-az4--x-s3/p/a");
+}
+
+#[test]
+fn a_directory_buckets_name_without_its_zone_is_refused() {
+    for text in ["s3://cache--x-s3", "s3://a----x-s3", "s3://my.cache--use1-az4--x-s3"] {
+        let error = text.parse::<BucketUrl>().unwrap_err();
+        assert!(error.message().contains("zone") && error.hint().unwrap().contains("--ZONE--x-s3"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_directory_bucket_is_listed_by_whole_folders() {
+    let place = |url: &str| BucketConfig { region: Some("r".into()), ..config(url) }.place().unwrap();
+    let (general, directory) = (place("s3://cache/p"), place("s3://cache--z--x-s3/p"));
+    for (start, whole, folder) in [("", "p/", "p/"), ("a", "p/a", "p/"), ("a/b/", "p/a/b/", "p/a/b/")] {
+        assert_eq!((general.list_start(start), directory.list_start(start)), (whole.to_owned(), folder.to_owned()));
+    }
+    assert_eq!(place("s3://cache--z--x-s3").list_start("ab"), "");
 }
 
 #[test]
@@ -75,6 +104,7 @@ fn what_cannot_be_reached_is_refused_with_the_setting_to_change() {
         endpoint("https://user:pass@host"),
         BucketConfig { path_style: Some(false), ..endpoint("http://127.0.0.1:9000") },
         BucketConfig { region: Some("eu west".into()), ..config("s3://cache") },
+        BucketConfig { region: Some("r".into()), path_style: Some(true), ..config("s3://cache--z--x-s3") },
     ] {
         let error = bad.place().unwrap_err();
         assert!(error.hint().is_some(), "{bad:?}: {error}");

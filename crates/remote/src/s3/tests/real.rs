@@ -11,7 +11,10 @@ use larder_testkit::s3::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use rusty_s3::S3Action;
 
 use super::{bucket_with, config, keys, quick, suite};
-use crate::s3::{Bucket, BucketReport, CheckOutcome, CredentialSource, check_bucket};
+use crate::s3::{
+    Bucket, BucketReport, CheckOutcome, CredentialSource, MultipartPlan, ObjectBody, PART_MIN_BYTES, SweptChecks,
+    check_bucket, sweep_checks, trial_key,
+};
 
 #[test]
 fn versitygw_keeps_the_conformance_suite() {
@@ -40,6 +43,18 @@ fn minio_passes_the_check_of_a_bucket() {
     assert_eq!(not_ok(&report), [""; 0], "{report:?}");
 }
 
+#[test]
+fn what_a_killed_check_leaves_is_swept_from_versitygw() {
+    let Some(program) = client("versitygw") else { return };
+    leaves_nothing_of_a_killed_check(&ObjectStore::versitygw(&program));
+}
+
+#[test]
+fn what_a_killed_check_leaves_is_swept_from_minio() {
+    let Some(program) = client("minio") else { return };
+    leaves_nothing_of_a_killed_check(&ObjectStore::minio(&program));
+}
+
 /// It has no listing of uploads, and its listing of parts no tags: a store that Larder cannot use, and a check that says so.
 #[test]
 fn the_check_of_a_bucket_names_what_s3s_fs_lacks() {
@@ -54,7 +69,13 @@ fn keeps_the_suite(store: &ObjectStore, uploads_by_prefix: bool) {
         let url = url.clone();
         Box::pin(async move {
             let bucket = fresh(&url, &format!("case-{number}")).await;
-            suite::Subject { bucket, lengths_are_signed: true, uploads_by_prefix, keep: Box::new(()) }
+            suite::Subject {
+                bucket,
+                lengths_are_signed: true,
+                lists_in_order: true,
+                uploads_by_prefix,
+                keep: Box::new(()),
+            }
         })
     });
 }
@@ -63,10 +84,28 @@ fn checked(store: &ObjectStore) -> BucketReport {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let bucket = fresh(store.url(), "checked").await;
-        let report = check_bucket(&bucket, "0a1b").await;
+        let report = check_bucket(&bucket, 0x0a1b).await;
         assert_eq!(bucket.list("", None).await.unwrap().objects, [], "a check leaves nothing");
         report
     })
+}
+
+fn leaves_nothing_of_a_killed_check(store: &ObjectStore) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let bucket = fresh(store.url(), "swept").await;
+        let small = ObjectBody::bytes("small");
+        for key in [trial_key(0xff), "check/00000000000000ff/object".to_owned()] {
+            bucket.put_object(&key, &small).await.unwrap();
+        }
+        let plan = MultipartPlan::new(small.length(), PART_MIN_BYTES).unwrap();
+        let upload = bucket.create_multipart("check/00000000000000ff/parts", plan).await.unwrap();
+        bucket.upload_part(&upload, 1, &small).await.unwrap();
+        let swept = sweep_checks(&bucket, Duration::ZERO, |_| false).await.unwrap();
+        assert_eq!(swept, SweptChecks { objects: 2, uploads: 1 });
+        assert_eq!(bucket.list("", None).await.unwrap().objects, []);
+        assert_eq!(bucket.list_parts(&upload.key, &upload.id).await.unwrap(), None);
+    });
 }
 
 fn not_ok(report: &BucketReport) -> Vec<&'static str> {

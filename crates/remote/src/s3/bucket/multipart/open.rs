@@ -10,7 +10,7 @@ use crate::s3::credentials::moment;
 use crate::s3::sign::Request;
 use crate::s3::xml::Element;
 
-/// Some open uploads, in the order of their names.
+/// Some open uploads, in the order of their names; a directory bucket has no order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UploadPage {
     /// At most a thousand.
@@ -35,12 +35,20 @@ impl Bucket {
     /// What the store refuses.
     pub async fn list_uploads(&self, prefix: &str, after: Option<&UploadMarker>) -> Result<UploadPage> {
         let ours = self.inner.place.prefix();
-        let mut request = Request::new("list multipart uploads", Method::GET, None)
-            .query("uploads", "")
-            .query("encoding-type", "url")
-            .query("prefix", format!("{ours}{prefix}"));
+        let mut request = Request::new("list multipart uploads", Method::GET, None).query("uploads", "");
+        let start = self.inner.place.list_start(prefix);
+        if !start.is_empty() {
+            request = request.query("prefix", start);
+        }
+        // The marker of a directory bucket is no name, so that it is to come and to go back as it is.
+        if !self.is_directory() {
+            request = request.query("encoding-type", "url");
+        }
         if let Some(UploadMarker { key, id }) = after {
-            request = request.query("key-marker", key.as_str()).query("upload-id-marker", id.as_str());
+            request = request.query("key-marker", key.as_str());
+            if !self.is_directory() {
+                request = request.query("upload-id-marker", id.as_str());
+            }
         }
         let answer = self.need(&request, DOCUMENT_MAX_BYTES).await?.into_body();
         let page = Element::parse(&answer)?;

@@ -1,0 +1,92 @@
+//! The sweep of the bucket: what nothing speaks of goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_base::{BoxFuture, Result};
+use larder_cache::{Job, Next};
+use larder_remote::s3::SweptChecks;
+use larder_store::{StoreService, Swept};
+use parking_lot::Mutex;
+
+use crate::bucket::Objects;
+use crate::config::ByteSize;
+
+/// How often the bucket is swept from its first object to its last.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// The pause between two pages of a sweep.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a bucket is swept.
+#[derive(Clone)]
+pub(super) struct BucketSweep {
+    /// The bucket.
+    pub(super) objects: Arc<Objects>,
+    /// How old must be what nothing speaks of.
+    pub(super) orphan_age: Duration,
+}
+
+/// What sweeps removed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Removed {
+    /// Of the store's objects.
+    pub(super) swept: Swept,
+    /// Of what checks of the bucket left.
+    pub(super) checks: SweptChecks,
+}
+
+impl BucketSweep {
+    /// One step: a page of the store's objects, and after the last page what checks left.
+    ///
+    /// # Errors
+    /// Those of the bucket and the store; what was not done is done by a later step.
+    pub(super) async fn step(&self, store: &StoreService) -> Result<Removed> {
+        let age = self.orphan_age;
+        let swept = store.remote(move |store| store.sweep_objects(age)).await?;
+        let checks = if swept.wrapped { self.objects.sweep_checks(age).await? } else { SweptChecks::default() };
+        Ok(Removed { swept, checks })
+    }
+}
+
+impl Removed {
+    /// Adds what another step removed.
+    pub(super) fn add(&mut self, step: &Self) {
+        self.swept.add(&step.swept);
+        self.checks.add(&step.checks);
+    }
+}
+
+/// Deletes the objects of evicted segments and those that nothing speaks of, and forgets what is gone.
+pub(super) struct ObjectSweep {
+    pub(super) store: StoreService,
+    pub(super) sweep: BucketSweep,
+    pub(super) total: Mutex<Removed>,
+}
+
+impl Job for ObjectSweep {
+    fn name(&self) -> &'static str {
+        "bucket sweep"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            let removed = self.sweep.step(&self.store).await?;
+            self.total.lock().add(&removed);
+            Ok(Next::After(if removed.swept.wrapped { SWEEP_EVERY } else { SWEEP_PAUSE }))
+        })
+    }
+
+    fn status(&self) -> String {
+        let Removed { swept, checks } = *self.total.lock();
+        format!(
+            "{} objects of evicted segments and {} orphans deleted ({}), {} segments forgotten, {} objects and {} uploads \
+             of checks removed since the start",
+            swept.deleted,
+            swept.orphans,
+            ByteSize(swept.bytes),
+            swept.forgotten,
+            checks.objects,
+            checks.uploads
+        )
+    }
+}
