@@ -1,6 +1,7 @@
 //! `larder serve`: the server, from start to orderly end.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -117,7 +118,10 @@ fn log_to_standard_error(section: &LogSection) -> Result<()> {
     let filter = EnvFilter::try_new(&section.level).map_err(|error| {
         Error::invalid("read configuration", format!("log.level {:?} is no filter", section.level)).with_source(error)
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let mut lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        lines = lines.with_ansi(false);
+    }
     match section.format {
         LogFormat::Text => lines.with_target(false).init(),
         LogFormat::Json => lines.json().init(),

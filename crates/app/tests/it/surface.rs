@@ -46,6 +46,19 @@ fn a_second_server_on_one_directory_or_one_port_says_so() {
 }
 
 #[test]
+fn a_log_that_goes_to_no_terminal_has_no_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder that cannot be made ends the server at once; the slip in a variable's name is what it logs before.
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let mut serve = command();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(file.join("data")).env("LARDER_QOUTA", "1 GiB");
+    let said = String::from_utf8(serve.output().unwrap().stderr).unwrap();
+    assert!(said.contains(" WARN ") && said.contains("LARDER_QOUTA"), "{said}");
+    assert!(!said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
 fn the_server_tells_of_itself_and_stops_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &["--quota", "1 GiB"]);
