@@ -74,8 +74,8 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     );
     let store = StoreService::new(store, BLOCKING_THREADS);
     let tier = Arc::new(store.clone());
+    let jobs = Jobs::remembered(clock.clone(), tier.clone()).await;
     let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
-    let jobs = Jobs::new(clock.clone());
     // Once rights were limited, they do not become everyone's because no token is left.
     let is_everyones = config.credentials.is_empty() && !TokenFile::exists(data);
     let rights = if is_everyones {
