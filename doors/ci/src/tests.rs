@@ -5,6 +5,7 @@ mod direct_transfer;
 mod entries;
 mod interface;
 mod limits;
+mod parts;
 mod rights;
 mod sample;
 mod server;
