@@ -1,6 +1,7 @@
 //! The handle that doors hold.
 
 mod exact;
+mod listing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -409,19 +410,13 @@ impl DoorCache {
         limit: usize,
     ) -> Result<ListPage> {
         Key::check_prefix(prefix)?;
-        if scope.is_some_and(|scope| !caller.may_see(scope)) {
-            // Not even `next`: that would tell how much there is.
-            return Ok(ListPage::default());
-        }
         let prefix = EntryPrefix {
             namespace: caller.namespace().clone(),
             scope: scope.cloned(),
             door: Some(self.door.clone()),
             prefix: prefix.to_owned(),
         };
-        let mut page = self.cache.tiers.entries.list(&prefix, after, limit).await?;
-        page.entries.retain(|listed| caller.may_see(&listed.address.scope));
-        Ok(page)
+        self.cache.list_visible(caller, &prefix, after, limit).await
     }
 
     /// A range of a blob of the caller's namespace.

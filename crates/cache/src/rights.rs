@@ -342,6 +342,17 @@ impl Caller {
         self.admin || self.write.as_ref() == Some(scope) || self.read.contains(scope)
     }
 
+    /// The scopes that the caller may know of without being an administrator, each once.
+    pub fn visible_scopes(&self) -> Vec<Scope> {
+        let mut scopes = Vec::with_capacity(self.read.len() + 1);
+        for scope in self.read.iter().chain(&self.write) {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        scopes
+    }
+
     /// Whether the caller may see and remove entries of every scope in the namespace.
     pub fn is_admin(&self) -> bool {
         self.admin

@@ -84,12 +84,7 @@ impl DoorCache {
     ) -> Result<ListPage> {
         check_namespace(caller, &prefix.namespace)?;
         Key::check_prefix(&prefix.prefix)?;
-        if prefix.scope.as_ref().is_some_and(|scope| !caller.may_see(scope)) {
-            return Ok(ListPage::default());
-        }
-        let mut page = self.cache.tiers.entries.list(prefix, after, limit).await?;
-        page.entries.retain(|listed| caller.may_see(&listed.address.scope));
-        Ok(page)
+        self.cache.list_visible(caller, prefix, after, limit).await
     }
 
     /// Whether a caller may write anything at all here: what it sends for others to see.
