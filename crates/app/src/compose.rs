@@ -86,6 +86,9 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     let node = node::node(config, &tiers, &clock).await?;
     let tiers = node.as_ref().map_or(tiers, Node::tiers);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
+    if node.is_none() {
+        cache.remember_readers(Arc::new(store.clone()));
+    }
     let tokens = TokenFile::open(data, cache.rights().configured(), cache.issued().clone())?;
     let mut routes = open_doors(config, &cache)?;
     let sweeping = objects.clone().map(|objects| BucketSweep { objects, orphan_age: config.bucket.orphan_age.0 });

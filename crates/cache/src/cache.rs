@@ -2,6 +2,7 @@
 
 mod exact;
 mod listing;
+mod readers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::signer::Signer;
 use crate::tokens::{IssuedToken, IssuedTokens};
 
 pub use exact::is_own;
+
+use readers::ReaderRecord;
 
 /// Where things are kept: one tier for each of the three traits, composed by the application.
 #[derive(Clone)]
@@ -45,6 +48,7 @@ struct Inner {
     rights: Rights,
     issued: IssuedTokens,
     quotas: Quotas,
+    readers: ReaderRecord,
     counters: Counters,
     jobs: Jobs,
     signer: Signer,
@@ -55,7 +59,8 @@ impl Cache {
     /// A cache over these tiers.
     pub fn new(tiers: Tiers, rights: Rights, signer: Signer, jobs: Jobs, clock: Arc<dyn Clock>) -> Self {
         let (issued, quotas, counters) = (IssuedTokens::default(), Quotas::default(), Counters::default());
-        Self { inner: Arc::new(Inner { tiers, rights, issued, quotas, counters, jobs, signer, clock }) }
+        let readers = ReaderRecord::default();
+        Self { inner: Arc::new(Inner { tiers, rights, issued, quotas, readers, counters, jobs, signer, clock }) }
     }
 
     /// The part of it that belongs to one door.
@@ -528,7 +533,10 @@ impl DoorCache {
             return;
         }
         let outcome = match found {
-            Ok(Lookup::Hit(_)) => Outcome::Hit,
+            Ok(Lookup::Hit(found)) => {
+                self.cache.readers.note(caller, &found.address, &found.entry);
+                Outcome::Hit
+            }
             Ok(Lookup::Miss(_)) => Outcome::Miss,
             Err(error) => Outcome::Error(error.kind()),
         };

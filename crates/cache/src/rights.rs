@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use larder_base::{ContentHash, Error, ErrorKind, Namespace, Result, Scope};
+use larder_base::{ContentHash, EntryAddress, Error, ErrorKind, Namespace, Result, Scope};
 use subtle::ConstantTimeEq;
 
 /// The secret a client presented, as its protocol carries it (a bearer token, a basic password).
@@ -351,6 +351,16 @@ impl Caller {
             }
         }
         scopes
+    }
+
+    /// Whether the caller may know who restored an entry: one that it may see. Who comes from a pull request knows that of
+    /// the entries of pull requests only: who else works with what is trusted is none of its business.
+    pub fn may_see_readers(&self, address: &EntryAddress) -> bool {
+        let is_of_pr = |scope: &Scope| matches!(scope, Scope::Pr(_));
+        let from_pr = self.read.iter().chain(&self.write).any(is_of_pr);
+        address.namespace == self.namespace
+            && self.may_see(&address.scope)
+            && (self.admin || !from_pr || is_of_pr(&address.scope))
     }
 
     /// Whether the caller may see and remove entries of every scope in the namespace.

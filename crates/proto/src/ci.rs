@@ -13,8 +13,8 @@ mod upload;
 mod usage;
 
 pub use entry::{
-    ExplainAnswer, ExplainRequest, ExplainStep, ListAnswer, ListedEntry, LookupAnswer, LookupRequest, Match, Miss,
-    Near, PurgeAnswer, Purpose, SavedEntry,
+    EntryReader, ExplainAnswer, ExplainRequest, ExplainStep, ListAnswer, ListedEntry, LookupAnswer, LookupRequest,
+    Match, Miss, Near, PurgeAnswer, Purpose, SavedEntry, ShownEntry,
 };
 pub use error::{ErrorAnswer, ErrorBody, ErrorWord};
 pub use transfer::{BlobAddress, ChunkAddress, LocateAnswer, Run};

@@ -60,6 +60,7 @@ struct Shared {
 
 impl Ci {
     fn new(cache: DoorCache, settings: Settings) -> Self {
+        cache.keep_readers();
         let uploads = Uploads::new(&cache);
         let queue = Queue::new(settings.commit_queue);
         let (open, arrivals) = (OpenUploads::default(), Arrivals::default());

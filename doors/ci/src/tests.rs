@@ -6,6 +6,7 @@ mod entries;
 mod interface;
 mod limits;
 mod parts;
+mod readers;
 mod rights;
 mod sample;
 mod server;

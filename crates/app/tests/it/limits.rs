@@ -31,6 +31,12 @@ impl World {
         world
     }
 
+    /// Has the server end by itself, and starts it again.
+    fn restart_in_order(&mut self) {
+        assert!(self.server.take().unwrap().stop());
+        self.restart();
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -406,4 +412,35 @@ fn how_a_job_went_is_told_after_a_kill() {
         "{metrics}"
     );
     assert_eq!(world.run_job("scope-expiry")["steps"], 1);
+}
+
+#[test]
+fn who_restored_an_entry_is_told_to_those_who_may_know_also_after_a_restart() {
+    let mut world = World::new("");
+    let ci = world.token(&["--name", "ci", "--write", "trusted"]);
+    let fork = world.token(&["--name", "fork", "--write", "pr/7"]);
+    assert_eq!(world.save(&ci, "k", 1, 5000), "saved");
+    let readers = |world: &World, token: &str| -> Vec<(String, u64)> {
+        let shown = world.ask(token, &["show", "k"]);
+        let readers = shown["readers"].as_array().unwrap().iter();
+        readers.map(|one| (one["reader"].as_str().unwrap().to_owned(), one["restores"].as_u64().unwrap())).collect()
+    };
+    assert_eq!(readers(&world, OPERATOR), []);
+    for token in [&ci, &fork, &ci] {
+        assert_eq!(world.restore(token, "k"), "hit");
+    }
+    let expected = [("ci".to_owned(), 2), ("fork".to_owned(), 1)];
+    assert_eq!(readers(&world, OPERATOR), expected);
+    world.restart_in_order();
+    assert_eq!(readers(&world, OPERATOR), expected);
+    assert_eq!(readers(&world, &ci), expected);
+    assert_eq!(readers(&world, &fork), []);
+    assert_eq!(world.keys(&["--reader", "fork"]), ["k"]);
+    assert_eq!(world.keys(&["--reader", "operator"]), [""; 0]);
+    assert_eq!(keys(&world.ask(&fork, &["list", "--reader", "fork"])), [""; 0]);
+    let said = String::from_utf8(world.run(OPERATOR, &["show", "k"]).stdout).unwrap();
+    assert!(said.contains("read by  ci, 2 times, last just now\nread by  fork, once, last just now\n"), "{said}");
+    world.ask(OPERATOR, &["purge", "k"]);
+    assert_eq!(world.save(&ci, "k", 1, 5000), "saved");
+    assert_eq!(readers(&world, OPERATOR), []);
 }

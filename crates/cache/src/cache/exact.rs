@@ -26,7 +26,10 @@ impl DoorCache {
             if caller.may_see(&address.scope) { self.cache.tiers.entries.get(address, access).await } else { Ok(None) };
         if access == Access::Serve {
             let outcome = match &found {
-                Ok(Some(_)) => Outcome::Hit,
+                Ok(Some(entry)) => {
+                    self.cache.readers.note(caller, address, entry);
+                    Outcome::Hit
+                }
                 Ok(None) => Outcome::Miss,
                 Err(error) => Outcome::Error(error.kind()),
             };
