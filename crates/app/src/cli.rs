@@ -83,7 +83,7 @@ pub enum Command {
     },
     /// List what is saved, newest first.
     List(List),
-    /// Show one entry: who wrote it, when, and what is in it.
+    /// Show one entry: who wrote it, when, who restored it, and what is in it.
     Show(ShowEntry),
     /// Remove entries.
     Purge(Purge),
@@ -249,6 +249,9 @@ pub struct List {
     pub scope: Option<String>,
     #[command(flatten)]
     pub picked: Picked,
+    /// Only those that this one restored, as far as the server remembers and this token may know.
+    #[arg(long, value_name = "NAME")]
+    pub reader: Option<String>,
     /// At most so many.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: usize,

@@ -74,8 +74,8 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     );
     let store = StoreService::new(store, BLOCKING_THREADS);
     let tier = Arc::new(store.clone());
+    let jobs = Jobs::remembered(clock.clone(), tier.clone()).await;
     let tiers = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
-    let jobs = Jobs::new(clock.clone());
     // Once rights were limited, they do not become everyone's because no token is left.
     let is_everyones = config.credentials.is_empty() && !TokenFile::exists(data);
     let rights = if is_everyones {
@@ -86,6 +86,9 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     let node = node::node(config, &tiers, &clock).await?;
     let tiers = node.as_ref().map_or(tiers, Node::tiers);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
+    if node.is_none() {
+        cache.remember_readers(Arc::new(store.clone()));
+    }
     let tokens = TokenFile::open(data, cache.rights().configured(), cache.issued().clone())?;
     let mut routes = open_doors(config, &cache)?;
     let sweeping = objects.clone().map(|objects| BucketSweep { objects, orphan_age: config.bucket.orphan_age.0 });

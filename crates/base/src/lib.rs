@@ -9,6 +9,7 @@ mod digest;
 mod entry;
 mod error;
 mod name;
+mod reader;
 pub mod segment;
 mod tier;
 
@@ -22,6 +23,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use name::{
     DoorName, InvalidName, KEY_MAX_CHARS, Key, NAMESPACE_MAX_BYTES, Namespace, SCOPE_NAME_MAX_BYTES, Scope,
 };
+pub use reader::{READERS_MAX, Reader, ReaderList, Readers, SeenEntry};
 pub use tier::{
     Adopted, Blob, BlobStream, Blobs, BoxFuture, Bulk, ByteRange, Entries, Located, PartName, RecordLength,
     SegmentRange, Segments, TransferUrl, UploadId, collect, stream_of,

@@ -1,6 +1,8 @@
 //! The handle that doors hold.
 
 mod exact;
+mod listing;
+mod readers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use crate::signer::Signer;
 use crate::tokens::{IssuedToken, IssuedTokens};
 
 pub use exact::is_own;
+
+use readers::ReaderRecord;
 
 /// Where things are kept: one tier for each of the three traits, composed by the application.
 #[derive(Clone)]
@@ -44,6 +48,7 @@ struct Inner {
     rights: Rights,
     issued: IssuedTokens,
     quotas: Quotas,
+    readers: ReaderRecord,
     counters: Counters,
     jobs: Jobs,
     signer: Signer,
@@ -54,7 +59,8 @@ impl Cache {
     /// A cache over these tiers.
     pub fn new(tiers: Tiers, rights: Rights, signer: Signer, jobs: Jobs, clock: Arc<dyn Clock>) -> Self {
         let (issued, quotas, counters) = (IssuedTokens::default(), Quotas::default(), Counters::default());
-        Self { inner: Arc::new(Inner { tiers, rights, issued, quotas, counters, jobs, signer, clock }) }
+        let readers = ReaderRecord::default();
+        Self { inner: Arc::new(Inner { tiers, rights, issued, quotas, readers, counters, jobs, signer, clock }) }
     }
 
     /// The part of it that belongs to one door.
@@ -409,19 +415,13 @@ impl DoorCache {
         limit: usize,
     ) -> Result<ListPage> {
         Key::check_prefix(prefix)?;
-        if scope.is_some_and(|scope| !caller.may_see(scope)) {
-            // Not even `next`: that would tell how much there is.
-            return Ok(ListPage::default());
-        }
         let prefix = EntryPrefix {
             namespace: caller.namespace().clone(),
             scope: scope.cloned(),
             door: Some(self.door.clone()),
             prefix: prefix.to_owned(),
         };
-        let mut page = self.cache.tiers.entries.list(&prefix, after, limit).await?;
-        page.entries.retain(|listed| caller.may_see(&listed.address.scope));
-        Ok(page)
+        self.cache.list_visible(caller, &prefix, after, limit).await
     }
 
     /// A range of a blob of the caller's namespace.
@@ -533,7 +533,10 @@ impl DoorCache {
             return;
         }
         let outcome = match found {
-            Ok(Lookup::Hit(_)) => Outcome::Hit,
+            Ok(Lookup::Hit(found)) => {
+                self.cache.readers.note(caller, &found.address, &found.entry);
+                Outcome::Hit
+            }
             Ok(Lookup::Miss(_)) => Outcome::Miss,
             Err(error) => Outcome::Error(error.kind()),
         };

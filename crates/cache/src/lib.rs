@@ -14,7 +14,7 @@ mod tokens;
 
 pub use cache::{Cache, DoorCache, Found, Lookup, MissReason, Tiers, is_own};
 pub use counters::{Counters, Outcome};
-pub use jobs::{Job, JobHandle, JobReport, JobState, Jobs, Next};
+pub use jobs::{Job, JobHandle, JobReport, JobState, Jobs, LastRun, Next, RunOutcome};
 pub use node::{Node, NodeOptions, NodeStatus, Upstream};
 pub use quota::{Limits, Quotas, Usage};
 pub use rights::{Caller, Credential, Grant, JobGrant, NamespacePattern, Rights, TokenHash};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use larder_base::{ContentHash, Error, ErrorKind, Namespace, Result, Scope};
+use larder_base::{ContentHash, EntryAddress, Error, ErrorKind, Namespace, Result, Scope};
 use subtle::ConstantTimeEq;
 
 /// The secret a client presented, as its protocol carries it (a bearer token, a basic password).
@@ -340,6 +340,27 @@ impl Caller {
     /// Whether the caller may know what is in a scope: it reads it, or writes it, or is an administrator.
     pub fn may_see(&self, scope: &Scope) -> bool {
         self.admin || self.write.as_ref() == Some(scope) || self.read.contains(scope)
+    }
+
+    /// The scopes that the caller may know of without being an administrator, each once.
+    pub fn visible_scopes(&self) -> Vec<Scope> {
+        let mut scopes = Vec::with_capacity(self.read.len() + 1);
+        for scope in self.read.iter().chain(&self.write) {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        scopes
+    }
+
+    /// Whether the caller may know who restored an entry: one that it may see. Who comes from a pull request knows that of
+    /// the entries of pull requests only: who else works with what is trusted is none of its business.
+    pub fn may_see_readers(&self, address: &EntryAddress) -> bool {
+        let is_of_pr = |scope: &Scope| matches!(scope, Scope::Pr(_));
+        let from_pr = self.read.iter().chain(&self.write).any(is_of_pr);
+        address.namespace == self.namespace
+            && self.may_see(&address.scope)
+            && (self.admin || !from_pr || is_of_pr(&address.scope))
     }
 
     /// Whether the caller may see and remove entries of every scope in the namespace.

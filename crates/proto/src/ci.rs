@@ -13,13 +13,14 @@ mod upload;
 mod usage;
 
 pub use entry::{
-    ExplainAnswer, ExplainRequest, ExplainStep, ListAnswer, ListedEntry, LookupAnswer, LookupRequest, Match, Miss,
-    Near, PurgeAnswer, Purpose, SavedEntry,
+    EntryReader, ExplainAnswer, ExplainRequest, ExplainStep, ListAnswer, ListedEntry, LookupAnswer, LookupRequest,
+    Match, Miss, Near, PurgeAnswer, Purpose, SavedEntry, ShownEntry,
 };
 pub use error::{ErrorAnswer, ErrorBody, ErrorWord};
 pub use transfer::{BlobAddress, ChunkAddress, LocateAnswer, Run};
 pub use upload::{
-    BeginAnswer, BeginRequest, Existing, FinishRequest, PartAnswer, PartRequest, Received, UploadState, UploadStatus,
+    BeginAnswer, BeginRequest, Existing, FinishRequest, PartAnswer, PartLength, PartRequest, PartsAnswer, PartsRequest,
+    Received, UploadState, UploadStatus,
 };
 pub use usage::{UsageAnswer, WriterUsage};
 
@@ -27,6 +28,8 @@ pub use usage::{UsageAnswer, WriterUsage};
 pub const HASHES_MAX: usize = 16_384;
 /// Bytes of a hash in such a body.
 pub const HASH_LEN: usize = 32;
+/// The most parts whose URLs one request may ask for.
+pub const PARTS_BATCH_MAX: usize = 100;
 /// The most fallback prefixes of a lookup.
 pub const FALLBACKS_MAX: usize = 16;
 /// The most bytes of a JSON request.

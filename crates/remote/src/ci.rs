@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::http::Call;
 use crate::{HttpClient, ServerUrl};
 
-pub use entries::EntryFilter;
+pub use entries::{EntryFilter, Shown};
 pub use upload::{Begin, Finish, Upload};
 
 /// The most bytes of a JSON answer: a page of entries, or the places of as many chunks as one request may name.

@@ -101,7 +101,8 @@ impl Checkpointer {
                 core.sync_active();
                 continue;
             }
-            if (core.index.overlay.waiting() > 0 || !core.served.lock().is_empty())
+            let is_noted = !core.served.lock().is_empty() || core.readers.lock().is_waiting();
+            if (core.index.overlay.waiting() > 0 || is_noted)
                 && let Err(error) = core.checkpoint(false)
             {
                 tracing::warn!(%error, "a checkpoint of the index failed; the log has everything, and it is tried again");
@@ -144,6 +145,7 @@ impl Core {
                     flush_served(flush, key, *time)?;
                 }
             }
+            self.flush_readers(flush)?;
             if clean {
                 for (segment, time, bits) in &heat {
                     let key = [&segment.to_be_bytes()[..], &time.as_millis().to_be_bytes()].concat();
@@ -162,6 +164,7 @@ impl Core {
         }
         flushed?;
         self.index.overlay.end_flush();
+        self.readers_flushed();
         self.health.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.usage.index.store(self.index.used_bytes()?, Ordering::Relaxed);
         Ok(())

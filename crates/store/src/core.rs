@@ -17,6 +17,7 @@ use crate::heat::Heat;
 use crate::index::SharedIndex;
 use crate::options::Options;
 use crate::pool::Pool;
+use crate::readers::ReaderNotes;
 use crate::transfer::Claims;
 use crate::whole::WholeEntries;
 
@@ -41,6 +42,10 @@ pub(crate) struct Core {
     pub(crate) active: RwLock<Option<(u32, Arc<dyn DiskFile>)>>,
     /// When entries were last served, since the last checkpoint, by index key.
     pub(crate) served: Mutex<HashMap<Vec<u8>, Timestamp>>,
+    /// Who restored entries, since the last checkpoint.
+    pub(crate) readers: Mutex<ReaderNotes>,
+    /// Whether there may be readers of any entry at all.
+    pub(crate) has_readers: AtomicBool,
     pub(crate) recipes: Mutex<RecipeCache>,
     pub(crate) whole: Mutex<WholeEntries>,
     /// Segments are being evicted: their rows are collected before a checkpoint.

@@ -23,10 +23,11 @@ pub(crate) enum Table {
     Meta,
     Heat,
     Objects,
+    Readers,
 }
 
 /// All tables, each at the place of its number, with its name in LMDB.
-pub(crate) const TABLES: [(Table, &str); 9] = [
+pub(crate) const TABLES: [(Table, &str); 10] = [
     (Table::Blobs, "blobs"),
     (Table::Names, "names"),
     (Table::Entries, "entries"),
@@ -36,6 +37,7 @@ pub(crate) const TABLES: [(Table, &str); 9] = [
     (Table::Meta, "meta"),
     (Table::Heat, "heat"),
     (Table::Objects, "objects"),
+    (Table::Readers, "readers"),
 ];
 
 /// Rows of the table `meta`.
@@ -54,6 +56,7 @@ const FLUSH_ORDER: [Table; TABLES.len()] = [
     Table::Blobs,
     Table::Entries,
     Table::Links,
+    Table::Readers,
     Table::Quarantine,
     Table::Heat,
     Table::Objects,

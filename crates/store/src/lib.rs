@@ -32,6 +32,7 @@ mod options;
 mod overlay;
 mod pool;
 mod read;
+mod readers;
 mod recover;
 mod row;
 mod rows;

@@ -126,6 +126,11 @@ impl EntryRow {
         Ok(row)
     }
 
+    /// Whether an encoded row is of this revision: that is the second field.
+    pub(crate) fn has_revision(row: &[u8], revision: u64) -> bool {
+        row.get(8..16) == Some(&revision.to_le_bytes())
+    }
+
     /// An encoded row with another time of last service: that is the first field so that it can be changed alone.
     pub(crate) fn with_last_served(row: &[u8], time: Timestamp) -> Vec<u8> {
         let mut row = row.to_vec();

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use larder_base::segment::RecordKind;
@@ -378,6 +379,9 @@ impl<'a> Rows<'a> {
     pub(crate) fn delete_entry(&mut self, key: &[u8]) {
         self.delete(Table::Entries, key);
         self.delete(Table::Links, key);
+        if self.core.has_readers.load(Ordering::SeqCst) {
+            self.delete(Table::Readers, key);
+        }
     }
 
     /// The chunks of an adopted segment are here, where none of that name was, and its namespace has all of them.

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use larder_base::{
     Access, Adopted, Blob, BlobStream, Blobs, BoxFuture, ByteRange, ContentHash, Digest, Entries, Entry, EntryAddress,
     EntryBody, EntryPrefix, Error, ErrorKind, Hasher, ListPage, Located, Namespace, NewEntry, PartName, PutIf,
-    PutOutcome, Result, SegmentRange, Segments, TransferUrl, UploadId, chunk, stream_of,
+    PutOutcome, Reader, Readers, Result, SeenEntry, SegmentRange, Segments, TransferUrl, UploadId, chunk, stream_of,
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -401,6 +401,17 @@ impl Entries for StoreService {
             let address = address.clone();
             self.blocking(move |store| store.delete_entry(&address)).await
         })
+    }
+}
+
+impl Readers for StoreService {
+    fn note(&self, address: &EntryAddress, revision: u64, reader: &str) {
+        self.store.note_reader(address, revision, reader);
+    }
+
+    fn readers<'a>(&'a self, entries: &'a [SeenEntry]) -> BoxFuture<'a, Result<Vec<Vec<Reader>>>> {
+        let entries = entries.to_vec();
+        Box::pin(self.blocking(move |store| store.readers(&entries)))
     }
 }
 

@@ -97,6 +97,8 @@ impl Store {
         for directory in [SEGMENTS, STAGING] {
             disk.make_directory(directory).at("make directory", directory)?;
         }
+        let index = Arc::new(Index::open(&dir.join("index"))?);
+        let has_readers = AtomicBool::new(index.count(Table::Readers)? > 0);
         let usage = Usage::default();
         usage.quota.store(options.quota, Ordering::Relaxed);
         let core = Arc::new(Core {
@@ -105,11 +107,13 @@ impl Store {
             archive,
             queue: Queue::default(),
             pool: Pool::new(options.workers)?,
-            index: Arc::new(Index::open(&dir.join("index"))?),
+            index,
             usage,
             health: Health::default(),
             active: RwLock::default(),
             served: Mutex::default(),
+            readers: Mutex::default(),
+            has_readers,
             recipes: Mutex::default(),
             whole: Mutex::default(),
             evicting: AtomicBool::new(false),

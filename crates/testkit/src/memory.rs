@@ -2,6 +2,7 @@
 
 mod blobs;
 mod entries;
+mod readers;
 mod segments;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +10,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_base::{Clock, ContentHash, Digest, Entry, EntryAddress, Located, Namespace, PartName};
+use larder_base::{
+    Clock, ContentHash, Digest, Entry, EntryAddress, Located, Namespace, PartName, ReaderList, SeenEntry,
+};
 use parking_lot::Mutex;
 
 /// Keeps blobs, entries and segments in memory; clones are handles on the same tier.
@@ -28,6 +31,8 @@ struct State {
     /// Keyed by namespace first: what a namespace did not put is not there to be found.
     blobs: HashMap<Namespace, HashMap<ContentHash, Bytes>>,
     entries: BTreeMap<EntryAddress, Entry>,
+    /// Of each revision of an entry that was restored.
+    readers: BTreeMap<SeenEntry, ReaderList>,
     /// One count for all addresses, so that no revision comes twice and the later write has the higher one.
     last_revision: u64,
     /// A segment's number is its place here. Segments are only ever added, so that what was located stays readable.

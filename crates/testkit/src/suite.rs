@@ -15,6 +15,7 @@
 
 pub mod blobs;
 pub mod entries;
+pub mod readers;
 pub mod segments;
 
 use std::any::Any;

@@ -113,7 +113,7 @@ impl Adoptions {
 
 impl Job for Adoptions {
     fn name(&self) -> &'static str {
-        "ci adoptions"
+        "ci-adoptions"
     }
 
     fn step(&self) -> BoxFuture<'_, Result<Next>> {

@@ -41,7 +41,7 @@ impl Commits {
 
 impl Job for Commits {
     fn name(&self) -> &'static str {
-        "ci commits"
+        "ci-commits"
     }
 
     fn step(&self) -> BoxFuture<'_, Result<Next>> {

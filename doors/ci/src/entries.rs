@@ -1,9 +1,9 @@
 //! Entries, for people and programs that look after them: list, show, purge.
 
 use axum::extract::State;
-use larder_base::{Access, Entry, EntryAddress, Key, Scope, Timestamp};
+use larder_base::{Access, Entry, EntryAddress, Key, Listed, Reader, Scope, Timestamp};
 use larder_cache::{Caller, Lookup};
-use larder_proto::ci::{ListAnswer, PAGE_MAX, PurgeAnswer, SavedEntry};
+use larder_proto::ci::{ListAnswer, PAGE_MAX, PurgeAnswer, ShownEntry};
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -20,17 +20,19 @@ pub(crate) struct ListQuery {
     prefix: String,
     scope: Option<String>,
     writer: Option<String>,
+    reader: Option<String>,
     older_than_ms: Option<u64>,
     after: Option<String>,
     limit: Option<u32>,
 }
 
 /// Entries whose keys begin with `prefix`, newest first, of the scopes that the caller may see. With `writer` only those
-/// that this one wrote, with `older_than_ms` only those that were last restored (or written, if they never were) so long ago.
+/// that this one wrote, with `reader` only those that this one restored, as far as the caller may know, with `older_than_ms`
+/// only those that were last restored (or written, if they never were) so long ago.
 #[utoipa::path(get, path = "/ci/v1/{namespace}/entries",
     params(("namespace" = String, Path), ("prefix" = Option<String>, Query), ("scope" = Option<String>, Query),
-        ("writer" = Option<String>, Query), ("older_than_ms" = Option<u64>, Query), ("after" = Option<String>, Query),
-        ("limit" = Option<u32>, Query)),
+        ("writer" = Option<String>, Query), ("reader" = Option<String>, Query),
+        ("older_than_ms" = Option<u64>, Query), ("after" = Option<String>, Query), ("limit" = Option<u32>, Query)),
     responses((status = 200, body = ListAnswer)))]
 pub(crate) async fn list(
     State(ci): State<Ci>,
@@ -43,19 +45,37 @@ pub(crate) async fn list(
         return Err(Failure::invalid(format!("limit must be 1 to {PAGE_MAX}")));
     }
     let picked = Picked::new(&ci, query.writer, query.older_than_ms);
+    let reader = query.reader.filter(|reader| !reader.is_empty());
     let (limit, mut after, mut seen) = (limit as usize, query.after, 0);
     let mut entries = Vec::new();
     // Where few are picked, one request looks at more than it gives, but not at everything.
     loop {
         let room = limit - entries.len();
         let page = ci.cache().list(&caller, scope.as_ref(), &query.prefix, after.as_deref(), room).await?;
-        entries.extend(page.entries.iter().filter(|listed| picked.has(&listed.entry)).map(saved::line));
+        let mut found: Vec<_> = page.entries.iter().filter(|listed| picked.has(&listed.entry)).collect();
+        if let Some(reader) = &reader {
+            found = restored_by(&ci, &caller, reader, found).await?;
+        }
+        entries.extend(found.into_iter().map(saved::line));
         after = page.next;
         seen += room;
         if after.is_none() || entries.len() == limit || seen >= PAGE_MAX as usize {
             return Ok(axum::Json(ListAnswer { entries, next: after }));
         }
     }
+}
+
+/// Those entries of which the caller may know that somebody restored them.
+async fn restored_by<'a>(
+    ci: &Ci,
+    caller: &Caller,
+    reader: &str,
+    found: Vec<&'a Listed>,
+) -> Result<Vec<&'a Listed>, Failure> {
+    let seen: Vec<_> = found.iter().map(|listed| (&listed.address, &listed.entry)).collect();
+    let readers = ci.cache().readers(caller, &seen).await?;
+    let has = |readers: &Vec<Reader>| readers.iter().any(|one| &*one.name == reader);
+    Ok(found.into_iter().zip(&readers).filter(|(_, readers)| has(readers)).map(|(listed, _)| listed).collect())
 }
 
 /// What is picked of the entries with a prefix.
@@ -87,25 +107,26 @@ pub(crate) struct EntryQuery {
     dry_run: bool,
 }
 
-/// One entry and its manifest. Looking at it does not count as use.
+/// One entry, its manifest, and who restored it, as far as the caller may know. Looking at it does not count as use.
 #[utoipa::path(get, path = "/ci/v1/{namespace}/entry",
     params(("namespace" = String, Path), ("key" = String, Query), ("scope" = Option<String>, Query)),
-    responses((status = 200, body = SavedEntry), (status = 404, body = larder_proto::ci::ErrorAnswer)))]
+    responses((status = 200, body = ShownEntry), (status = 404, body = larder_proto::ci::ErrorAnswer)))]
 pub(crate) async fn show(
     State(ci): State<Ci>,
     Asker(caller): Asker,
     Asked(query): Asked<EntryQuery>,
-) -> Result<axum::Json<SavedEntry>, Failure> {
+) -> Result<axum::Json<ShownEntry>, Failure> {
     let key: Key = query.key.parse()?;
-    let reader = match request::scope(query.scope.as_deref())? {
+    let looker = match request::scope(query.scope.as_deref())? {
         Some(scope) => in_scope(&caller, &scope).ok_or_else(|| no_such_entry(&key))?,
-        None => caller,
+        None => caller.clone(),
     };
-    let Lookup::Hit(found) = ci.cache().lookup(&reader, &key, Access::Check).await? else {
+    let Lookup::Hit(found) = ci.cache().lookup(&looker, &key, Access::Check).await? else {
         return Err(no_such_entry(&key));
     };
-    let saved = saved::show(ci.cache(), &reader, &found).await?;
-    saved.map(axum::Json).ok_or_else(|| no_such_entry(&key))
+    // With the caller's own rights: whoever looks into one scope is still who it is.
+    let shown = saved::show_all(ci.cache(), &caller, &found).await?;
+    shown.map(axum::Json).ok_or_else(|| no_such_entry(&key))
 }
 
 /// Removes the entry under a key, from one scope or from the caller's own. With `dry_run` it only says what it would do.

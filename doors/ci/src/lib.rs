@@ -60,6 +60,7 @@ struct Shared {
 
 impl Ci {
     fn new(cache: DoorCache, settings: Settings) -> Self {
+        cache.keep_readers();
         let uploads = Uploads::new(&cache);
         let queue = Queue::new(settings.commit_queue);
         let (open, arrivals) = (OpenUploads::default(), Arrivals::default());
@@ -120,7 +121,8 @@ fn routes(ci: Ci) -> Router {
         .route("/runs/{segment}/{offset}/{length}", get(transfer::send_run))
         .route("/uploads", post(upload::begin))
         .route("/uploads/{upload}", get(upload::status).delete(upload::abort))
-        .route("/uploads/{upload}/parts", post(upload::part))
+        .route("/uploads/{upload}/parts", post(upload::parts::one_part))
+        .route("/uploads/{upload}/parts/batch", post(upload::parts::several_parts))
         .route("/uploads/{upload}/parts/{number}/{length}", put(transfer::receive_part))
         .route("/uploads/{upload}/finish", post(upload::finish))
         .route("/entries", get(entries::list).delete(entries::purge_all))

@@ -1,10 +1,11 @@
 //! What the door keeps under a key, and how it is shown.
 
 use larder_base::{
-    Attributes, ByteRange, ContentHash, Entry, EntryAddress, Error, ErrorKind, HashFunction, Listed, Result, UploadId,
+    Attributes, ByteRange, ContentHash, Entry, EntryAddress, Error, ErrorKind, HashFunction, Listed, Reader, Result,
+    UploadId,
 };
 use larder_cache::{Caller, DoorCache, Found};
-use larder_proto::ci::{BlobAddress, ListedEntry, SavedEntry};
+use larder_proto::ci::{BlobAddress, EntryReader, ListedEntry, SavedEntry, ShownEntry};
 use larder_tree::Summary;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,18 @@ pub(crate) fn is_made_by(entry: &Entry, upload: &UploadId) -> bool {
 pub(crate) async fn show(cache: &DoorCache, caller: &Caller, found: &Found) -> Result<Option<SavedEntry>> {
     let saved = Saved::of(cache, caller, &found.entry).await?;
     Ok(saved.map(|saved| SavedEntry { entry: listed(&found.address, &found.entry), manifest: saved.manifest }))
+}
+
+/// An entry with those who restored it.
+pub(crate) async fn show_all(cache: &DoorCache, caller: &Caller, found: &Found) -> Result<Option<ShownEntry>> {
+    let Some(saved) = show(cache, caller, found).await? else { return Ok(None) };
+    let readers = cache.readers(caller, &[(&found.address, &found.entry)]).await?;
+    let reader = |Reader { name, last, restores }: Reader| EntryReader {
+        reader: name.to_string(),
+        last_ms: last.as_millis(),
+        restores,
+    };
+    Ok(Some(ShownEntry { saved, readers: readers.into_iter().flatten().map(reader).collect() }))
 }
 
 /// A line of a listing.

@@ -122,7 +122,7 @@ impl Sweep {
 
 impl Job for Sweep {
     fn name(&self) -> &'static str {
-        "ci sweep"
+        "ci-sweep"
     }
 
     fn step(&self) -> BoxFuture<'_, Result<Next>> {

@@ -5,6 +5,8 @@ mod direct_transfer;
 mod entries;
 mod interface;
 mod limits;
+mod parts;
+mod readers;
 mod rights;
 mod sample;
 mod server;

@@ -2,20 +2,20 @@
 
 mod claim;
 mod open;
+pub(crate) mod parts;
 mod record;
 
 use std::time::Duration;
 
 use axum::extract::State;
-use larder_base::{Key, PartName, TransferUrl, UploadId};
+use larder_base::{Key, UploadId};
 use larder_cache::Caller;
-use larder_proto::ci::{BeginAnswer, BeginRequest, FinishRequest, PartAnswer, PartRequest, UploadStatus, WAIT_MAX_MS};
+use larder_proto::ci::{BeginAnswer, BeginRequest, FinishRequest, UploadStatus, WAIT_MAX_MS};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Ci;
 use crate::failure::Failure;
-use crate::permission::Permission;
 use crate::request::{Asked, Asker, Json, Segments, no_such_upload};
 
 pub(crate) use claim::Claim;
@@ -56,43 +56,6 @@ pub(crate) async fn begin(
         parts_max_bytes: settings.parts_max_bytes(bytes, files),
         idle_ms: millis(settings.upload_idle()),
     }))
-}
-
-/// The URL of one part. Asking is a sign of life; ask again when the URL has expired or the part has another length.
-#[utoipa::path(post, path = "/ci/v1/{namespace}/uploads/{upload}/parts",
-    params(("namespace" = String, Path), ("upload" = String, Path)),
-    request_body = PartRequest, responses((status = 200, body = PartAnswer)))]
-pub(crate) async fn part(
-    State(ci): State<Ci>,
-    Asker(caller): Asker,
-    segments: Segments,
-    Json(request): Json<PartRequest>,
-) -> Result<axum::Json<PartAnswer>, Failure> {
-    let PartRequest { number, length, sent, through_server } = request;
-    let id = segments.upload()?;
-    loop {
-        let mut kept = ci.uploads().of(&caller, &id).await?;
-        for number in sent.iter().filter(|number| kept.upload.parts.contains_key(number)) {
-            ci.arrivals().note(PartName { upload: id.clone(), number: *number });
-        }
-        let changed = kept.upload.admit_part(ci.settings(), number, length)?;
-        // Before any of it is sent: what is new in an entry is never more than the entry.
-        ci.cache().quotas().check_fits(caller.namespace(), kept.upload.parts_bytes())?;
-        let quiet = ci.cache().clock().now().since(kept.changed);
-        // A write for each new part, and now and then one as a sign of life.
-        let is_due = changed || quiet > ci.settings().upload_idle() / 4;
-        if !is_due || ci.uploads().write(&id, &kept.upload, kept.revision).await? {
-            break;
-        }
-    }
-    let part = PartName { upload: id, number };
-    let direct = match through_server {
-        false => ci.cache().receive_url(&part, length, ci.settings().url_life()).await?,
-        true => None,
-    };
-    let TransferUrl { url, headers, expires } =
-        direct.unwrap_or_else(|| Permission::Send { namespace: caller.namespace().clone(), part, length }.grant(&ci));
-    Ok(axum::Json(PartAnswer { url, expires_ms: expires.as_millis(), headers: headers.into_iter().collect() }))
 }
 
 /// Says what an upload is and hands it to the commit queue. Safe to repeat: the answer is where it stands.

@@ -1,8 +1,8 @@
 //! `larder list`, `show`, `purge` and `explain`: what is saved, as the ci door knows it.
 
 use larder_base::{Error, Key, Result, Scope, Timestamp};
-use larder_proto::ci::{ExplainAnswer, ListedEntry, Match, PurgeAnswer};
-use larder_remote::ci::{CiClient, EntryFilter};
+use larder_proto::ci::{EntryReader, ExplainAnswer, ListedEntry, Match, PurgeAnswer};
+use larder_remote::ci::{CiClient, EntryFilter, Shown};
 use serde_json::json;
 
 use crate::cli;
@@ -14,7 +14,8 @@ use crate::time::ago;
 
 /// Lists entries.
 pub fn list(context: &Context, options: &cli::List) -> Result<Exit> {
-    let filter = filter(&options.prefix, options.scope.as_deref(), &options.picked)?;
+    let mut filter = filter(&options.prefix, options.scope.as_deref(), &options.picked)?;
+    filter.reader.clone_from(&options.reader);
     let (entries, next) = context.runtime.block_on(all_pages(&context.ci()?, &filter, options))?;
     if context.global.json {
         out!("{}", json!({ "entries": entries, "next": next }));
@@ -57,17 +58,18 @@ async fn all_pages(
 pub fn show(context: &Context, options: &cli::ShowEntry) -> Result<Exit> {
     let key: Key = options.entry.key.parse()?;
     let scope = scope(options.scope.as_deref())?;
-    let found = context.runtime.block_on(context.ci()?.show(&key, scope.as_ref()))?;
-    match (found, context.global.json) {
-        (Some(found), true) => out!(
+    let shown = context.runtime.block_on(context.ci()?.show(&key, scope.as_ref()))?;
+    match (shown, context.global.json) {
+        (Some(Shown { found, readers }), true) => out!(
             "{}",
             json!({
                 "key": found.key.as_str(), "scope": found.scope.to_string(), "content": found.content.to_hex(),
                 "manifest": found.manifest.digest.hash.to_hex(), "files": found.files, "bytes": found.bytes,
                 "created_ms": found.created.as_millis(), "restored_ms": found.restored.as_millis(), "writer": found.writer,
+                "readers": readers,
             })
         ),
-        (Some(found), false) => {
+        (Some(Shown { found, readers }), false) => {
             out!("key      {}", found.key);
             out!("scope    {}", found.scope);
             out!("files    {}", found.files);
@@ -78,6 +80,11 @@ pub fn show(context: &Context, options: &cli::ShowEntry) -> Result<Exit> {
                 found.writer,
                 restored(context, found.created, found.restored)
             );
+            for EntryReader { reader, last_ms, restores } in readers {
+                let last = ago(context.now(), Timestamp::from_millis(last_ms));
+                let times = if restores == 1 { "once".to_owned() } else { format!("{restores} times") };
+                out!("read by  {reader}, {times}, last {last}");
+            }
             out!("content  {}", found.content);
         }
         (None, true) => out!("{}", json!(null)),
@@ -185,6 +192,7 @@ fn filter(prefix: &str, of: Option<&str>, picked: &cli::Picked) -> Result<EntryF
         prefix: prefix.to_owned(),
         scope: scope(of)?,
         writer: picked.writer.clone(),
+        reader: None,
         older_than: picked.older_than.map(|span| span.0),
     })
 }

@@ -32,18 +32,23 @@ pub fn run(context: &Context, options: &cli::Jobs) -> Result<Exit> {
 fn line(context: &Context, job: &Value) -> String {
     let text = |name: &str| job[name].as_str().unwrap_or("");
     let number = |name: &str| job[name].as_u64().unwrap_or(0);
-    let last = job["last_step_ms"].as_u64().map_or_else(
-        || "has not run yet".to_owned(),
-        |at| {
-            let when = ago(context.now(), Timestamp::from_millis(at));
-            format!(
-                "ran {when} for {} ms, {} times, {} failed",
-                number("last_took_ms"),
-                number("steps"),
-                number("failures")
-            )
-        },
-    );
-    let error = job["last_error"].as_str().map_or_else(String::new, |error| format!("; last error: {error}"));
-    format!("{:14} {:8} {last}; {}{error}", text("name"), text("state"), text("status"))
+    let when = |at: u64| ago(context.now(), Timestamp::from_millis(at));
+    let run = &job["last_run"];
+    let last = match (run["began_ms"].as_u64(), run["ended_ms"].as_u64()) {
+        (None, _) => "has not run yet".to_owned(),
+        (Some(began), None) => format!("began {} and was interrupted", when(began)),
+        (Some(began), Some(ended)) => {
+            let outcome = run["outcome"].as_str().unwrap_or("ran");
+            format!("{outcome} {} after {} ms", when(ended), ended.saturating_sub(began))
+        }
+    };
+    let steps = match (number("steps"), number("failures")) {
+        // What this process has not done yet an earlier one did.
+        (0, _) => run["did"].as_str().unwrap_or("").to_owned(),
+        (steps, failures) => format!("{steps} steps, {failures} failed; {}", text("status")),
+    };
+    let reason = run["reason"].as_str().map_or_else(String::new, |reason| format!("; last time: {reason}"));
+    let cut = job["last_interrupted_ms"].as_u64().filter(|cut| run["began_ms"].as_u64() != Some(*cut));
+    let cut = cut.map_or_else(String::new, |began| format!("; what began {} was interrupted", when(began)));
+    format!("{:14} {:8} {last}; {steps}{reason}{cut}", text("name"), text("state"))
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use larder_base::{Error, ErrorKind, Key, Result};
 use larder_proto::ci::{Purpose, UploadState, UploadStatus};
@@ -21,6 +21,7 @@ use crate::context::{Context, explain};
 use crate::exit::Exit;
 use crate::progress::{Progress as Shown, ProgressDisplay};
 use crate::report::{Outcome, Report};
+use crate::terminal::say;
 use crate::time::ago;
 
 /// The name of the one root that a plain save has.
@@ -28,6 +29,9 @@ pub const WORK: &str = "work";
 
 /// The most bytes of a list of files on standard input.
 const LIST_MAX_BYTES: u64 = 256 << 20;
+
+/// How long a list may take to end before it is said what is waited for.
+const LIST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One folder of which something is saved.
 pub struct Folder {
@@ -42,7 +46,7 @@ pub struct Folder {
 /// Runs the command.
 pub fn run(context: &Context, options: &cli::Save) -> Result<Exit> {
     let key: Key = options.key.parse()?;
-    let paths = if options.paths.is_empty() { paths_from_input()? } else { options.paths.clone() };
+    let paths = if options.paths.is_empty() { paths_from_input(context.global.quiet)? } else { options.paths.clone() };
     let selection = Selection::of(&context.directory, &paths)?;
     let folder = Folder { name: WORK, path: context.directory.clone(), selection };
     save(context, &key, vec![folder], options.replace, options.transfer)
@@ -274,20 +278,36 @@ pub fn threads() -> usize {
 }
 
 /// The paths listed on standard input, ended by NULs if it holds one, else by newlines.
-fn paths_from_input() -> Result<Vec<PathBuf>> {
+fn paths_from_input(is_quiet: bool) -> Result<Vec<PathBuf>> {
     let input = std::io::stdin();
     if input.is_terminal() {
         return Err(Error::invalid("read arguments", "no paths were given")
             .with_hint("name files and folders, or send a list of them to standard input"));
     }
-    let mut list = Vec::new();
-    input.lock().take(LIST_MAX_BYTES + 1).read_to_end(&mut list).map_err(|error| {
-        Error::new(ErrorKind::Failed, "read list of files", "standard input broke off").with_source(error)
-    })?;
+    let list = read_list(input.lock().take(LIST_MAX_BYTES + 1), is_quiet)?;
     if list.len() as u64 > LIST_MAX_BYTES {
         return Err(Error::invalid("read list of files", format!("it has more than {}", ByteSize(LIST_MAX_BYTES))));
     }
     let end = if list.contains(&0) { 0 } else { b'\n' };
     let names = list.split(|byte| *byte == end).filter(|name| !name.is_empty());
     Ok(names.map(|name| PathBuf::from(std::ffi::OsString::from_vec(name.to_vec()))).collect())
+}
+
+/// All of the list. An input that nobody ends looks like a command that hangs: after a while it is said what is waited for.
+fn read_list(mut input: impl Read, is_quiet: bool) -> Result<Vec<u8>> {
+    let (ended, waiting) = crossbeam_channel::bounded::<()>(0);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if waiting.recv_timeout(LIST_PATIENCE).is_err_and(|error| error.is_timeout()) && !is_quiet {
+                say!("no path was given: waiting for the end of a list of files on standard input");
+            }
+        });
+        let mut list = Vec::new();
+        let read = input.read_to_end(&mut list);
+        drop(ended);
+        read.map_err(|error| {
+            Error::new(ErrorKind::Failed, "read list of files", "standard input broke off").with_source(error)
+        })?;
+        Ok(list)
+    })
 }

@@ -44,7 +44,7 @@ pub fn start(config: &Config, cache: &Cache, store: &StoreService, clock: &Arc<d
         progress: Mutex::default(),
     }));
     if !config.limits.unused_scopes.0.is_zero() {
-        cache.jobs().start(Arc::new(ScopeExpiry {
+        cache.jobs().start_when_due(Arc::new(ScopeExpiry {
             store: store.clone(),
             quotas: cache.quotas().clone(),
             clock: clock.clone(),

@@ -65,14 +65,14 @@ pub(super) struct ObjectSweep {
 
 impl Job for ObjectSweep {
     fn name(&self) -> &'static str {
-        "bucket sweep"
+        "bucket-sweep"
     }
 
     fn step(&self) -> BoxFuture<'_, Result<Next>> {
         Box::pin(async {
             let removed = self.sweep.step(&self.store).await?;
             self.total.lock().add(&removed);
-            Ok(Next::After(if removed.swept.wrapped { SWEEP_EVERY } else { SWEEP_PAUSE }))
+            Ok(if removed.swept.wrapped { Next::After(SWEEP_EVERY) } else { Next::Soon(SWEEP_PAUSE) })
         })
     }
 

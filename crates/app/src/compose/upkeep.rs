@@ -34,11 +34,12 @@ const REPACKING_PAUSE: Duration = Duration::from_millis(200);
 pub fn start(jobs: &Jobs, store: &StoreService, sweep: Option<&BucketSweep>) {
     if let Some(sweep) = sweep {
         jobs.start(Arc::new(Shipping { store: store.clone() }));
-        jobs.start(Arc::new(ObjectSweep { store: store.clone(), sweep: sweep.clone(), total: Mutex::default() }));
-        jobs.start(Arc::new(Repacking { store: store.clone(), pass: Mutex::default() }));
+        let total = Mutex::default();
+        jobs.start_when_due(Arc::new(ObjectSweep { store: store.clone(), sweep: sweep.clone(), total }));
+        jobs.start_when_due(Arc::new(Repacking { store: store.clone(), pass: Mutex::default() }));
     }
     jobs.start(Arc::new(Eviction { store: store.clone(), total: Mutex::default() }));
-    jobs.start(Arc::new(Scrub { store: store.clone(), total: Mutex::default() }));
+    jobs.start_when_due(Arc::new(Scrub { store: store.clone(), total: Mutex::default() }));
     jobs.start(Arc::new(Checkpoint { store: store.clone() }));
 }
 
@@ -152,7 +153,7 @@ impl Job for Repacking {
             if step.wrapped {
                 *pass = (Repacked::default(), Some(pass.0));
             }
-            Ok(Next::After(if step.wrapped { REPACKING_EVERY } else { REPACKING_PAUSE }))
+            Ok(if step.wrapped { Next::After(REPACKING_EVERY) } else { Next::Soon(REPACKING_PAUSE) })
         })
     }
 
@@ -194,7 +195,7 @@ impl Job for Scrub {
             total.records += step.records;
             total.bytes += step.bytes;
             total.bad += step.bad;
-            Ok(Next::After(if step.wrapped { SCRUB_REST } else { step.pause(SCRUB_RATE) }))
+            Ok(if step.wrapped { Next::After(SCRUB_REST) } else { Next::Soon(step.pause(SCRUB_RATE)) })
         })
     }
 

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result, Timestamp};
-use larder_cache::{Cache, JobReport, JobState, Node, Usage};
+use larder_cache::{Cache, JobReport, JobState, LastRun, Node, Usage};
 use larder_door::credential_of;
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
@@ -161,11 +161,13 @@ fn namespaces(about: &About) -> Vec<Value> {
 }
 
 fn reports(about: &About, sight: Sight) -> Vec<Value> {
-    let shown = |job: JobReport| match sight {
-        Sight::Numbers => JobReport { last_error: None, ..job },
-        Sight::All => job,
+    let shown = |mut job: JobReport| {
+        if let (Sight::Numbers, Some(run)) = (sight, &mut job.last_run) {
+            run.reason = None;
+        }
+        report(&job)
     };
-    about.cache.jobs().reports().into_iter().map(|job| report(&shown(job))).collect()
+    about.cache.jobs().reports().into_iter().map(shown).collect()
 }
 
 fn report(job: &JobReport) -> Value {
@@ -175,10 +177,21 @@ fn report(job: &JobReport) -> Value {
         "status": job.status,
         "steps": job.steps,
         "failures": job.failures,
-        "last_step_ms": job.last_step.map(Timestamp::as_millis),
-        "last_took_ms": u64::try_from(job.last_took.as_millis()).unwrap_or(u64::MAX),
+        "running_since_ms": job.running_since.map(Timestamp::as_millis),
+        "last_run": job.last_run.as_ref().map(last_run),
         "last_success_ms": job.last_success.map(Timestamp::as_millis),
-        "last_error": job.last_error,
+        "last_interrupted_ms": job.last_interrupted.map(Timestamp::as_millis),
+        "last_error": job.last_error(),
+    })
+}
+
+fn last_run(run: &LastRun) -> Value {
+    json!({
+        "began_ms": run.began.as_millis(),
+        "ended_ms": run.ended.map(Timestamp::as_millis),
+        "outcome": run.outcome.as_str(),
+        "reason": run.reason,
+        "did": run.did,
     })
 }
 
@@ -226,13 +239,18 @@ fn of_jobs(about: &About) -> String {
     let reports = about.cache.jobs().reports();
     let seconds = |time: Option<Timestamp>| time.map(|time| time.as_millis() as f64 / 1000.0);
     let each = |name, value: &dyn Fn(&JobReport) -> Option<f64>| {
-        family(name, "job", reports.iter().filter_map(|job| Some((job.name.replace(' ', "-"), value(job)?))))
+        family(name, "job", reports.iter().filter_map(|job| Some((job.name.to_owned(), value(job)?))))
     };
     each("larder_job_steps", &|job| Some(job.steps as f64))
         + &each("larder_job_failures", &|job| Some(job.failures as f64))
         + &each("larder_job_failing", &|job| Some(f64::from(u8::from(job.state == JobState::Failing))))
         + &each("larder_job_last_success_seconds", &|job| seconds(job.last_success))
-        + &each("larder_job_last_took_seconds", &|job| Some(job.last_took.as_secs_f64()))
+        + &each("larder_job_last_interrupted_seconds", &|job| seconds(job.last_interrupted))
+        + &each("larder_job_last_run_seconds", &|job| seconds(job.last_run.as_ref()?.ended))
+        + &each("larder_job_last_took_seconds", &|job| {
+            let run = job.last_run.as_ref()?;
+            Some(run.ended?.since(run.began).as_secs_f64())
+        })
 }
 
 fn of_namespaces(about: &About) -> String {

@@ -4,11 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
 use larder_base::{Clock, Timestamp};
+use larder_remote::{HttpClient, Policy, ServerClient};
 use larder_testkit::s3::{
     ACCESS_KEY_ID, BUCKET, DIRECTORY_BUCKET, FakeS3, Fault, Operation, REGION, SECRET_ACCESS_KEY,
 };
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::crash;
@@ -101,7 +106,7 @@ impl Running {
     fn result(self) -> String {
         let output = self.0.wait_with_output().unwrap();
         assert!(output.status.success(), "a cache that fails is no failure of the build");
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         report["result"].as_str().unwrap().to_owned()
     }
 }
@@ -114,7 +119,7 @@ fn try_bucket(server: &Server) {
 }
 
 /// What `/status` tells of the bucket.
-fn bucket_of(server: &Server) -> serde_json::Value {
+fn bucket_of(server: &Server) -> Value {
     Machine::of(server).json(Path::new("/"), &["stats"])["store"]["bucket"].clone()
 }
 
@@ -199,6 +204,47 @@ fn large_bytes_go_straight_to_the_bucket_and_come_straight_from_it() {
         assert_eq!(describe(&one), describe(&other));
         assert!(place.count(Operation::Get) > gets, "nothing was read from the bucket");
         assert_eq!(bucket_of(&server)["reads"].as_u64(), read_by_server, "the server read what its client restores");
+    });
+}
+
+#[test]
+fn urls_of_several_parts_lead_each_to_the_bucket() {
+    let place = Place::new();
+    place.behind(&[], || {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(&folder.path().join("data"), &[]);
+        try_bucket(&server);
+        let runtime = Runtime::new().unwrap();
+        let client =
+            ServerClient::new(HttpClient::new(Policy::default(), 1), server.url().parse().unwrap(), None).unwrap();
+        let exchange = |request: Request<Bytes>| runtime.block_on(client.exchange(request, Duration::ZERO)).unwrap();
+        let ask = |path: &str, body: Value| -> Value {
+            let request = Request::post(format!("/ci/v1/test/uploads{path}")).body(body.to_string().into()).unwrap();
+            serde_json::from_slice(exchange(request).body()).unwrap()
+        };
+        let begun = ask("", json!({ "key": "k", "bytes": 1000, "files": 1 }));
+        let upload = begun["upload"].as_str().unwrap();
+        let parts = json!({ "parts": [{ "number": 2, "length": 100 }, { "number": 1, "length": 50 }] });
+        let answer = ask(&format!("/{upload}/parts/batch"), parts.clone());
+        for (place_of, length) in answer["parts"].as_array().unwrap().iter().zip([100, 50]) {
+            let url = place_of["url"].as_str().unwrap();
+            assert!(url.starts_with(place.store.url()), "{url}");
+            let mut put = Request::put(url);
+            for (name, value) in place_of["headers"].as_object().into_iter().flatten() {
+                put = put.header(name, value.as_str().unwrap());
+            }
+            assert!(exchange(put.body(vec![1; length].into()).unwrap()).status().is_success());
+        }
+        for number in [1, 2] {
+            let name = format!("/uploads/{upload}.{number}");
+            assert!(place.objects().iter().any(|object| object.ends_with(&name)), "{:?}", place.objects());
+        }
+        // For a client that does not get there.
+        let answer = ask(&format!("/{upload}/parts/batch"), json!({ "parts": parts["parts"], "through_server": true }));
+        let urls: Vec<_> =
+            answer["parts"].as_array().unwrap().iter().map(|part| part["url"].as_str().unwrap()).collect();
+        assert!(urls[0].starts_with(&format!("uploads/{upload}/parts/2/100?")), "{urls:?}");
+        assert!(urls[1].starts_with(&format!("uploads/{upload}/parts/1/50?")), "{urls:?}");
     });
 }
 

@@ -31,6 +31,12 @@ impl World {
         world
     }
 
+    /// Has the server end by itself, and starts it again.
+    fn restart_in_order(&mut self) {
+        assert!(self.server.take().unwrap().stop());
+        self.restart();
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -361,11 +367,11 @@ fn jobs_tell_how_they_went_and_can_be_run() {
     let again = world.run_job("scope-expiry");
     assert!(again["steps"].as_u64().unwrap() > steps, "{again}");
     assert!(again["status"].as_str().unwrap().starts_with("1 scopes with 1 entries"), "{again}");
-    world.run_job("ci sweep");
+    world.run_job("ci-sweep");
 
     let jobs = world.ask(OPERATOR, &["jobs"]);
     let names: Vec<_> = jobs["jobs"].as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect();
-    for name in ["eviction", "quota", "scope-expiry", "ci sweep", "ci commits"] {
+    for name in ["eviction", "quota", "scope-expiry", "ci-sweep", "ci-commits"] {
         assert!(names.contains(&name), "{names:?}");
     }
     let said = String::from_utf8(world.run(OPERATOR, &["jobs", "--run", "quota"]).stdout).unwrap();
@@ -381,4 +387,60 @@ fn jobs_tell_how_they_went_and_can_be_run() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+#[test]
+fn how_a_job_went_is_told_after_a_kill() {
+    let mut world = World::new("");
+    let before = world.run_job("scope-expiry");
+    assert_eq!(before["last_run"]["outcome"], "succeeded", "{before}");
+    world.restart();
+    let jobs = world.ask(OPERATOR, &["jobs"]);
+    let job = jobs["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "scope-expiry").unwrap();
+    assert_eq!(
+        (&job["last_run"], &job["last_success_ms"], &job["steps"], &job["state"]),
+        (&before["last_run"], &before["last_success_ms"], &Value::from(0), &Value::from("waiting")),
+        "a restart is no reason to run it"
+    );
+    let said = String::from_utf8(world.run(OPERATOR, &["jobs"]).stdout).unwrap();
+    let line = said.lines().find(|line| line.starts_with("scope-expiry")).unwrap();
+    assert!(line.contains("succeeded just now") && line.contains("0 scopes with 0 entries removed"), "{line}");
+    let (_, metrics) = world.http("GET /metrics", b"");
+    let seconds = before["last_success_ms"].as_u64().unwrap() as f64 / 1000.0;
+    assert!(
+        metrics.contains(&format!("larder_job_last_success_seconds{{job=\"scope-expiry\"}} {seconds}")),
+        "{metrics}"
+    );
+    assert_eq!(world.run_job("scope-expiry")["steps"], 1);
+}
+
+#[test]
+fn who_restored_an_entry_is_told_to_those_who_may_know_also_after_a_restart() {
+    let mut world = World::new("");
+    let ci = world.token(&["--name", "ci", "--write", "trusted"]);
+    let fork = world.token(&["--name", "fork", "--write", "pr/7"]);
+    assert_eq!(world.save(&ci, "k", 1, 5000), "saved");
+    let readers = |world: &World, token: &str| -> Vec<(String, u64)> {
+        let shown = world.ask(token, &["show", "k"]);
+        let readers = shown["readers"].as_array().unwrap().iter();
+        readers.map(|one| (one["reader"].as_str().unwrap().to_owned(), one["restores"].as_u64().unwrap())).collect()
+    };
+    assert_eq!(readers(&world, OPERATOR), []);
+    for token in [&ci, &fork, &ci] {
+        assert_eq!(world.restore(token, "k"), "hit");
+    }
+    let expected = [("ci".to_owned(), 2), ("fork".to_owned(), 1)];
+    assert_eq!(readers(&world, OPERATOR), expected);
+    world.restart_in_order();
+    assert_eq!(readers(&world, OPERATOR), expected);
+    assert_eq!(readers(&world, &ci), expected);
+    assert_eq!(readers(&world, &fork), []);
+    assert_eq!(world.keys(&["--reader", "fork"]), ["k"]);
+    assert_eq!(world.keys(&["--reader", "operator"]), [""; 0]);
+    assert_eq!(keys(&world.ask(&fork, &["list", "--reader", "fork"])), [""; 0]);
+    let said = String::from_utf8(world.run(OPERATOR, &["show", "k"]).stdout).unwrap();
+    assert!(said.contains("read by  ci, 2 times, last just now\nread by  fork, once, last just now\n"), "{said}");
+    world.ask(OPERATOR, &["purge", "k"]);
+    assert_eq!(world.save(&ci, "k", 1, 5000), "saved");
+    assert_eq!(readers(&world, OPERATOR), []);
 }

@@ -112,6 +112,15 @@ fn a_tree_saved_through_one_node_without_a_token_is_restored_through_another() {
     let restored = Machine::of(&other).json(&place.fresh("two"), &["restore", "key"]);
     assert_eq!(restored["result"], "hit", "{restored}");
     assert_eq!(describe(&one), describe(&place.path("two")));
+    // Above, the node is who restored it; the node itself remembers nobody.
+    let readers = |server: &Server| {
+        let mut show = Machine::of(server).command(&one, &["--json", "--strict", "show", "key"]);
+        let output = show.env("LARDER_TOKEN", "main").output().unwrap();
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let readers = shown["readers"].as_array().unwrap().iter();
+        readers.map(|reader| (reader["reader"].clone(), reader["restores"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!((readers(&upstream), readers(&other)), (vec![("main".into(), 1.into())], vec![]));
 
     // Now it is there too, and needs nobody.
     wait_until(&other, "a copy is kept", |status| status["copies_waiting"] == 0);

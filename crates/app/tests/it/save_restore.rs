@@ -157,6 +157,29 @@ pub fn a_list_of_files_comes_from_standard_input() {
 }
 
 #[test]
+fn who_waits_for_a_list_that_does_not_end_is_told_so() {
+    use std::io::{BufRead, BufReader, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    make_tree(folder.path());
+    let mut child = Machine::of(&server)
+        .command(folder.path(), &["save", "key"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "larder: no path was given: waiting for the end of a list of files on standard input\n");
+    input.write_all(b"tree/large").unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    let found = Machine::of(&server).json(folder.path(), &["show", "key"]);
+    assert_eq!(found["files"], json!(1));
+}
+
+#[test]
 pub fn what_would_leave_the_folder_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &[]);

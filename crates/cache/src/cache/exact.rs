@@ -26,7 +26,10 @@ impl DoorCache {
             if caller.may_see(&address.scope) { self.cache.tiers.entries.get(address, access).await } else { Ok(None) };
         if access == Access::Serve {
             let outcome = match &found {
-                Ok(Some(_)) => Outcome::Hit,
+                Ok(Some(entry)) => {
+                    self.cache.readers.note(caller, address, entry);
+                    Outcome::Hit
+                }
                 Ok(None) => Outcome::Miss,
                 Err(error) => Outcome::Error(error.kind()),
             };
@@ -84,12 +87,7 @@ impl DoorCache {
     ) -> Result<ListPage> {
         check_namespace(caller, &prefix.namespace)?;
         Key::check_prefix(&prefix.prefix)?;
-        if prefix.scope.as_ref().is_some_and(|scope| !caller.may_see(scope)) {
-            return Ok(ListPage::default());
-        }
-        let mut page = self.cache.tiers.entries.list(prefix, after, limit).await?;
-        page.entries.retain(|listed| caller.may_see(&listed.address.scope));
-        Ok(page)
+        self.cache.list_visible(caller, prefix, after, limit).await
     }
 
     /// Whether a caller may write anything at all here: what it sends for others to see.

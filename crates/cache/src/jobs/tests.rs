@@ -7,6 +7,8 @@ use tokio::sync::Notify;
 
 use super::{Job, JobState, Jobs, Next};
 
+mod restarts;
+
 struct Still;
 
 impl Clock for Still {
@@ -65,11 +67,11 @@ async fn a_failing_job_is_tried_again_and_says_why() {
     tokio::task::yield_now().await;
     let report = jobs.reports().remove(0);
     assert_eq!(report.state, JobState::Failing);
-    assert_eq!(report.last_error.as_deref(), Some("count: not yet"));
+    assert_eq!(report.last_error(), Some("count: not yet"));
     job.stepped.notified().await;
     tokio::task::yield_now().await;
     let report = jobs.reports().remove(0);
-    assert_eq!((report.state, report.last_error), (JobState::Waiting, None));
+    assert_eq!((report.state, report.last_error()), (JobState::Waiting, None));
     assert_eq!(report.status, "2 steps");
 }
 

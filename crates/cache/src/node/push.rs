@@ -89,7 +89,7 @@ impl Pushing {
 
 impl Job for Pushing {
     fn name(&self) -> &'static str {
-        "node push"
+        "node-push"
     }
 
     fn step(&self) -> BoxFuture<'_, Result<Next>> {

@@ -56,6 +56,28 @@ pub struct SavedEntry {
     pub manifest: BlobAddress,
 }
 
+/// The answer to `GET entry`: an entry, its manifest, and who restored it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShownEntry {
+    /// What a lookup shows of it.
+    #[serde(flatten)]
+    pub saved: SavedEntry,
+    /// Who restored it last, at most eight and the last one first. Left out where there are none that the caller may know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<EntryReader>,
+}
+
+/// Somebody who restored an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EntryReader {
+    /// Who, by the name that entries keep of a writer.
+    pub reader: String,
+    /// When it last did.
+    pub last_ms: u64,
+    /// How often, since it is one of those remembered.
+    pub restores: u64,
+}
+
 /// What a listing shows of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListedEntry {
@@ -77,7 +99,7 @@ pub struct ListedEntry {
     pub writer: String,
 }
 
-/// The answer to `GET entries?prefix=&scope=&after=&limit=`, newest first.
+/// The answer to `GET entries`, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListAnswer {
     /// A page of entries; it may be shorter than the limit and yet not be the last.

@@ -64,6 +64,35 @@ pub struct PartAnswer {
     pub headers: BTreeMap<String, String>,
 }
 
+/// The body of `POST uploads/{upload}/parts/batch`: asks for the URLs of several parts, for the first time or again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartsRequest {
+    /// The parts: 1 to 100 of them, each number once. All of them are let in, or none.
+    pub parts: Vec<PartLength>,
+    /// As for one part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<u32>,
+    /// As for one part.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub through_server: bool,
+}
+
+/// A part that is about to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartLength {
+    /// Which part, from 1.
+    pub number: u32,
+    /// Exactly how many bytes will be sent.
+    pub length: u64,
+}
+
+/// Where several parts go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartsAnswer {
+    /// One for each part, in the order asked.
+    pub parts: Vec<PartAnswer>,
+}
+
 /// The body of `POST uploads/{upload}/finish`: says what the upload is, and hands it to the commit queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FinishRequest {

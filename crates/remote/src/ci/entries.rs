@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder_base::{Key, Result, Scope};
-use larder_proto::ci::{ExplainAnswer, ExplainRequest, ListAnswer, PurgeAnswer, SavedEntry, UsageAnswer};
+use larder_proto::ci::{EntryReader, ExplainAnswer, ExplainRequest, ListAnswer, PurgeAnswer, ShownEntry, UsageAnswer};
 
 use super::{CiClient, Found, answer};
 use crate::url::escape;
@@ -17,8 +17,19 @@ pub struct EntryFilter {
     pub scope: Option<Scope>,
     /// Only those of one writer.
     pub writer: Option<String>,
+    /// Only those that one reader restored; a purge takes no notice of it.
+    pub reader: Option<String>,
     /// Only those last restored, or written if they never were, so long ago.
     pub older_than: Option<Duration>,
+}
+
+/// An entry, and who restored it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The entry.
+    pub found: Found,
+    /// Who restored it, the last one first: as far as the caller may know.
+    pub readers: Vec<EntryReader>,
 }
 
 impl EntryFilter {
@@ -26,7 +37,8 @@ impl EntryFilter {
         let scope = in_scope(self.scope.as_ref());
         let writer = self.writer.as_ref().map_or(String::new(), |writer| format!("&writer={}", escape(writer)));
         let age = self.older_than.map_or(String::new(), |age| format!("&older_than_ms={}", age.as_millis()));
-        format!("prefix={}{scope}{writer}{age}", escape(&self.prefix))
+        let reader = self.reader.as_ref().map_or(String::new(), |reader| format!("&reader={}", escape(reader)));
+        format!("prefix={}{scope}{writer}{reader}{age}", escape(&self.prefix))
     }
 }
 
@@ -49,14 +61,15 @@ impl CiClient {
         self.json(self.get("usage", Duration::ZERO).await?)
     }
 
-    /// One entry, if a scope or else those that the caller reads have it. It does not count as use.
+    /// One entry, if a scope or else those that the caller reads have it, and who restored it. It does not count as use.
     ///
     /// # Errors
     /// As [`CiClient::lookup`].
-    pub async fn show(&self, key: &Key, scope: Option<&Scope>) -> Result<Option<Found>> {
+    pub async fn show(&self, key: &Key, scope: Option<&Scope>) -> Result<Option<Shown>> {
         let path = format!("entry?key={}{}", escape(key.as_str()), in_scope(scope));
-        let saved: Option<SavedEntry> = self.json_or_absent(self.get(&path, Duration::ZERO).await?)?;
-        saved.map(answer::found).transpose()
+        let shown: Option<ShownEntry> = self.json_or_absent(self.get(&path, Duration::ZERO).await?)?;
+        let read = |ShownEntry { saved, readers }| Ok(Shown { found: answer::found(saved)?, readers });
+        shown.map(read).transpose()
     }
 
     /// Removes the entry under a key, from one scope or from the caller's own.

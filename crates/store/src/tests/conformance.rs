@@ -56,6 +56,15 @@ fn the_service_keeps_the_promises_of_entries_whose_blobs_disappear() {
 }
 
 #[test]
+fn the_service_keeps_the_promises_of_readers() {
+    suite::readers::check(async || {
+        let clock = FakeClock::default();
+        let (service, keep) = fresh(&clock);
+        suite::readers::Subject { readers: service.clone(), entries: service, clock, keep }
+    });
+}
+
+#[test]
 fn the_service_keeps_the_promises_of_segments() {
     suite::segments::check(async || {
         let (service, keep) = fresh(&FakeClock::default());

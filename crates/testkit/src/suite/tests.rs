@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use larder_base::{BoxFuture, ContentHash, Namespace};
 
-use super::{Case, blobs, check, check_within, entries, segments};
+use super::{Case, blobs, check, check_within, entries, readers, segments};
 use crate::clock::FakeClock;
 use crate::faulty::{Faults, Faulty};
 use crate::memory::Memory;
@@ -49,6 +49,15 @@ fn memory_keeps_the_promises_of_entries() {
     entries::check_loss(async || {
         let (memory, clock) = memory();
         (fresh(memory.clone(), clock), losing(memory))
+    });
+}
+
+#[test]
+fn memory_keeps_the_promises_of_readers() {
+    readers::check(async || {
+        let (memory, clock) = memory();
+        let memory = Arc::new(memory);
+        readers::Subject { readers: memory.clone(), entries: memory, clock, keep: Box::new(()) }
     });
 }
 

@@ -80,6 +80,7 @@ impl World {
         let clock = Arc::new(self.clock.clone());
         let jobs = Jobs::new(clock.clone());
         let cache = Cache::new(tiers, self.rights.clone(), Signer::new(&[7; 32]), jobs.clone(), clock);
+        cache.remember_readers(Arc::new(self.memory.clone()));
         let ci = Ci::new(cache.door(DoorName::new("ci")), self.settings);
         Server { router: routes(ci.clone()), ci, jobs }
     }

@@ -29,6 +29,8 @@ async fn a_save_and_a_restore() {
     let part = json!({ "number": 1, "length": sample.part().len() });
     let place = ask(Method::POST, &format!("uploads/{upload}/parts"), bytes(part)).await;
     ask(Method::PUT, place["url"].as_str().unwrap(), sample.part().to_vec()).await;
+    let parts = json!({ "parts": [{ "number": 3, "length": 60 }, { "number": 2, "length": 50 }] });
+    ask(Method::POST, &format!("uploads/{upload}/parts/batch"), bytes(parts)).await;
     ask(Method::POST, &format!("uploads/{upload}/finish"), bytes(sample.finish(&[1], WAIT))).await;
     ask(Method::GET, &format!("uploads/{upload}"), vec![]).await;
     ask(Method::POST, "lookup", bytes(json!({ "key": "linux-2", "fallbacks": ["linux-"] }))).await;

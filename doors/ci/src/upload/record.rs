@@ -13,7 +13,7 @@ use larder_base::{
     PutOutcome, Result, Scope, Timestamp, UploadId, segment,
 };
 use larder_cache::{Caller, DoorCache, Lookup};
-use larder_proto::ci::{Existing, Received, UploadState, UploadStatus};
+use larder_proto::ci::{Existing, PartLength, Received, UploadState, UploadStatus};
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
@@ -140,23 +140,30 @@ impl Upload {
         UploadStatus { upload: id.to_string(), key: self.key.to_string(), state, reason, existing, received }
     }
 
-    /// Lets a part in, if the limits allow it; says whether anything changed.
-    pub(super) fn admit_part(&mut self, settings: &Settings, number: u32, length: u64) -> Result<bool, Failure> {
+    /// Lets parts in if the limits allow it, each number once. What was refused is not to be written.
+    pub(super) fn admit_parts(&mut self, settings: &Settings, parts: &[PartLength]) -> Result<Admitted, Failure> {
         let parts_max = settings.parts_max(self.bytes);
         let parts_max_bytes = settings.parts_max_bytes(self.bytes, self.files);
         if self.stage != Stage::Open {
             return Err(Failure::conflict("the upload takes no parts any more"));
         }
-        if !(1..=parts_max).contains(&number) {
-            return Err(Failure::invalid(format!("part {number} is not one of 1 to {parts_max}")));
-        }
         let least = segment::SEGMENT_HEADER.len() as u64;
-        if !(least..=settings.part_max_bytes.0).contains(&length) {
-            let message = format!("a part has {least} bytes to {}, not {length} bytes", settings.part_max_bytes);
-            return Err(Failure::too_large(message));
+        let (mut changed, mut sum) = (false, self.parts.values().sum::<u64>());
+        for PartLength { number, length } in parts {
+            if !(1..=parts_max).contains(number) {
+                return Err(Failure::invalid(format!("part {number} is not one of 1 to {parts_max}")));
+            }
+            if !(least..=settings.part_max_bytes.0).contains(length) {
+                let message = format!(
+                    "part {number} has {length} bytes; it may have {least} bytes to {}",
+                    settings.part_max_bytes
+                );
+                return Err(Failure::too_large(message));
+            }
+            let before = self.parts.insert(*number, *length);
+            changed |= before != Some(*length);
+            sum = sum - before.unwrap_or(0) + length;
         }
-        let changed = self.parts.insert(number, length) != Some(length);
-        let sum: u64 = self.parts.values().sum();
         if let Some(most) = settings.max_upload_bytes
             && sum > most.0
         {
@@ -167,12 +174,7 @@ impl Upload {
             let message = format!("the parts have {sum} bytes together; {} bytes of files were announced", self.bytes);
             return Err(Failure::too_large(message).with_hint("begin a new upload with the right number of bytes"));
         }
-        Ok(changed)
-    }
-
-    /// The bytes of all parts that were let in.
-    pub(super) fn parts_bytes(&self) -> u64 {
-        self.parts.values().sum()
+        Ok(Admitted { changed, bytes: sum })
     }
 
     fn new_entry(&self) -> NewEntry {
@@ -194,6 +196,14 @@ impl Stage {
             Self::Ended(_) => "ended",
         }
     }
+}
+
+/// Parts that were let in.
+pub(super) struct Admitted {
+    /// Whether any is new, or of another length than before.
+    pub(super) changed: bool,
+    /// The bytes of all parts of the upload.
+    pub(super) bytes: u64,
 }
 
 /// An upload and the version of it that was read.
