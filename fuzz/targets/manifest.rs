@@ -18,8 +18,10 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(plan.is_ok(), again.is_ok(), "the form of the encoding decides");
     let Ok(plan) = plan else { return };
     assert!(plan.bytes() <= limits.bytes && plan.files() <= limits.entries);
-    // Whoever publishes it is stricter, also with directories that are in no other; of the rest both say the same.
+    // Whoever publishes it is stricter, also with directories that are in no other; of the rest both say the same, but that a
+    // plan counts the names of a file and a summary the file.
     if let Ok(summary) = Summary::of(&manifest) {
-        assert_eq!((summary.files, summary.bytes), (plan.files(), plan.bytes()));
+        assert!(summary.files <= plan.files());
+        assert_eq!(summary.bytes, plan.bytes());
     }
 });
