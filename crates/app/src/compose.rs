@@ -83,7 +83,7 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     } else {
         CredentialSection::rights(&config.credentials)?
     };
-    let node = node::node(config, &tiers, &clock).await?;
+    let (node, above) = node::node(config, &tiers, &clock).await?.unzip();
     let tiers = node.as_ref().map_or(tiers, Node::tiers);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
     if node.is_none() {
@@ -102,6 +102,7 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
         store: Arc::new(KeptStore { store: store.clone(), opened_in, sweeping }),
         tokens: Arc::new(tokens),
         node,
+        above,
         started: clock.now(),
         clock,
         doors: DOORS.iter().map(|door| door.name).collect(),

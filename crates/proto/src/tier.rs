@@ -4,12 +4,14 @@
 //! and JSON it is 66 lower-case hexadecimal digits. Lists of hashes are these bytes one after the other. Chunks move as
 //! segments, one body for many. Unknown fields of JSON are ignored on both sides, so that either may be the newer one.
 
+mod direct;
 mod frame;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use direct::{Run, RunsAnswer, UploadAnswer, UploadPlace, UploadRequest};
 pub use frame::{FRAME_PARTS_MAX_BYTES, Frame};
 
 /// The most hashes in the body of one request; a client with more asks several times.
@@ -20,6 +22,9 @@ pub const HASH_LEN: usize = 33;
 pub const PLACE_LEN: usize = HASH_LEN + 16;
 /// The most bytes of a segment that is sent to `segment`.
 pub const SEGMENT_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// A segment with fewer bytes is never kept as it lies: it would be a file, and an object where there is a bucket. So it is
+/// sent to `segment`, and no URL is given for it.
+pub const SMALL_BYTES: u64 = 1024 * 1024;
 /// The most entries of one page of a listing.
 pub const PAGE_MAX: u32 = 1000;
 /// The header of an answer that carries a blob: the size of the whole of it.
@@ -207,7 +212,7 @@ pub struct DeleteAnswer {
     pub deleted: bool,
 }
 
-/// The answer to `segment`.
+/// The answer to `segment`, and to `uploads/{upload}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentAnswer {
     /// Records that were verified.

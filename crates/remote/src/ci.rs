@@ -8,8 +8,8 @@ mod entries;
 mod fetch;
 mod upload;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::Call;
+use crate::signed_url::{DirectWay, SignedUrl};
 use crate::{HttpClient, ServerUrl};
 
 pub use entries::{EntryFilter, Shown};
@@ -37,9 +38,7 @@ pub struct CiClient {
     /// `ci/v1/{namespace}`.
     path: String,
     authorization: Option<HeaderValue>,
-    /// Whether bytes may move by URLs that lead elsewhere than to the server. The first that fails ends that: the server
-    /// itself has everything too, and learns what is gone elsewhere.
-    direct: Arc<AtomicBool>,
+    direct: Arc<DirectWay>,
 }
 
 /// What a lookup found.
@@ -99,7 +98,7 @@ impl CiClient {
     /// [`larder_base::ErrorKind::Invalid`] for a token that no header can hold.
     pub fn new(http: HttpClient, server: ServerUrl, namespace: &Namespace, token: Option<&str>) -> Result<Self> {
         let authorization = token.map(bearer).transpose()?;
-        let direct = Arc::new(AtomicBool::new(true));
+        let direct = Arc::new(DirectWay::once());
         Ok(Self { http, server, path: format!("ci/v1/{namespace}"), authorization, direct })
     }
 
@@ -190,17 +189,22 @@ impl CiClient {
         self.server.resolve(&self.path, reference)
     }
 
+    /// What a URL in an answer means, with the headers that it wants.
+    fn signed_url(&self, reference: &str, headers: &BTreeMap<String, String>) -> Result<SignedUrl> {
+        SignedUrl::new(&self.server, &self.path, reference, headers)
+    }
+
     /// Whether all bytes are to go through the server from now on.
     fn through_server(&self) -> bool {
-        !self.direct.load(Ordering::Relaxed)
+        !self.direct.is_open()
     }
 
     /// Notes that a transfer by a URL failed; says whether it led elsewhere than to the server.
-    fn note_failed_transfer(&self, reference: &str) -> bool {
-        if leads_elsewhere(reference) {
-            self.direct.store(false, Ordering::Relaxed);
+    fn note_failed_transfer(&self, url: &SignedUrl) -> bool {
+        if url.leads_elsewhere() {
+            self.direct.failed();
         }
-        leads_elsewhere(reference)
+        url.leads_elsewhere()
     }
 
     /// The answer, if it is a success.
@@ -228,11 +232,6 @@ pub(crate) fn bearer(token: &str) -> Result<HeaderValue> {
         .map_err(|_| Error::invalid("read token", "the token holds a character that no header can hold"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Whether a URL that the server gave leads elsewhere than to itself.
-fn leads_elsewhere(reference: &str) -> bool {
-    reference.starts_with("http://") || reference.starts_with("https://")
 }
 
 #[cfg(test)]

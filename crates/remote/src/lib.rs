@@ -7,6 +7,7 @@ pub mod ci;
 mod http;
 pub mod s3;
 mod server;
+mod signed_url;
 #[cfg(test)]
 mod testing;
 pub mod tier;
@@ -14,5 +15,5 @@ mod url;
 
 pub use http::{HttpClient, Policy};
 pub use server::ServerClient;
-pub use tier::UpstreamTier;
+pub use tier::{DirectStatus, UpstreamTier};
 pub use url::ServerUrl;

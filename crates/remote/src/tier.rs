@@ -1,9 +1,12 @@
 //! The Larder above this one as a tier: the client of the tier door.
 //!
-//! It keeps nothing and decides nothing: when to ask, and what to do when no answer comes, is its caller's matter. The
-//! token is sent with every call. What comes is unverified.
+//! It keeps nothing and decides nothing but which way bytes take: when to ask, and what to do when no answer comes, is its
+//! caller's matter. The token is sent with every call, and never to a URL that leads elsewhere. What comes is unverified.
 
+mod direct;
 mod entries;
+mod fetch;
+mod send;
 mod transfer;
 
 use std::sync::{Arc, Mutex};
@@ -22,6 +25,9 @@ use crate::ci::answer::{failure, is_absence, json, unreadable};
 use crate::http::{Call, Payload};
 use crate::{HttpClient, ServerUrl};
 
+use direct::Direct;
+pub use direct::DirectStatus;
+
 /// The most bytes of an answer that is read as a whole: an entry with all its links.
 const ANSWER_MAX_BYTES: usize = 96 * 1024 * 1024;
 /// How long the upstream may be silent beyond the usual while it makes what it received durable.
@@ -33,6 +39,7 @@ pub struct UpstreamTier {
     http: HttpClient,
     server: ServerUrl,
     authorization: Option<HeaderValue>,
+    direct: Arc<Direct>,
 }
 
 impl UpstreamTier {
@@ -42,12 +49,17 @@ impl UpstreamTier {
     /// [`ErrorKind::Invalid`] for a token that no header can hold.
     pub fn new(http: HttpClient, server: ServerUrl, token: Option<&str>) -> Result<Self> {
         let authorization = token.map(crate::ci::bearer).transpose()?;
-        Ok(Self { http, server, authorization })
+        Ok(Self { http, server, authorization, direct: Arc::new(Direct::new()) })
     }
 
     /// Its address.
     pub fn url(&self) -> &ServerUrl {
         &self.server
+    }
+
+    /// What moved past it, straight to and from the object store that it uses.
+    pub fn direct_status(&self) -> DirectStatus {
+        self.direct.status()
     }
 
     fn headers(&self) -> HeaderMap {
@@ -223,8 +235,15 @@ fn text_of(hash: &ContentHash) -> String {
 }
 
 fn digest_of(name: &BlobName) -> Result<Digest> {
-    let bad = || Error::new(ErrorKind::Failed, "read answer", format!("{:?} is no hash", name.hash));
-    let (code, hex) = name.hash.split_at_checked(2).ok_or_else(bad)?;
-    let function = u8::from_str_radix(code, 16).ok().and_then(HashFunction::from_code).ok_or_else(bad)?;
-    Ok(Digest { hash: ContentHash::from_hex(function, hex).map_err(|_| bad())?, size: name.size })
+    Ok(Digest { hash: hash_of(&name.hash)?, size: name.size })
 }
+
+fn hash_of(text: &str) -> Result<ContentHash> {
+    let bad = || Error::new(ErrorKind::Failed, "read answer", format!("{text:?} is no hash"));
+    let (code, hex) = text.split_at_checked(2).ok_or_else(bad)?;
+    let function = u8::from_str_radix(code, 16).ok().and_then(HashFunction::from_code).ok_or_else(bad)?;
+    ContentHash::from_hex(function, hex).map_err(|_| bad())
+}
+
+#[cfg(test)]
+mod tests;

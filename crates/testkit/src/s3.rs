@@ -17,7 +17,7 @@ mod signature;
 mod state;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use larder_base::Clock;
@@ -57,9 +57,27 @@ struct Shared {
     faults: Mutex<Faults>,
     seen: Mutex<Vec<Operation>>,
     session: Mutex<Option<String>>,
+    clients: Clients,
     held: AtomicUsize,
     /// How often what was held was let go on.
     releases: watch::Sender<u64>,
+}
+
+/// What becomes of those who have a URL and no keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lockout {
+    /// Their connections are broken.
+    Reset,
+    /// They are not answered.
+    Silence,
+}
+
+/// Those who have a URL of the bucket's owner and no keys.
+#[derive(Default)]
+struct Clients {
+    lockout: Mutex<Option<Lockout>>,
+    put: AtomicU64,
+    got: AtomicU64,
 }
 
 impl Shared {
@@ -129,6 +147,7 @@ impl FakeS3 {
             faults: Mutex::default(),
             seen: Mutex::default(),
             session: Mutex::default(),
+            clients: Clients::default(),
             held: AtomicUsize::new(0),
             releases: watch::Sender::new(0),
         });
@@ -197,6 +216,17 @@ impl FakeS3 {
     pub fn begin_upload(&self, key: &str) {
         let now = self.shared.clock.now();
         self.shared.state.lock().begin(key, now);
+    }
+
+    /// Keeps those away who have a URL and no keys, as a firewall does; or lets them in again.
+    pub fn lock_clients_out(&self, lockout: Option<Lockout>) {
+        *self.shared.clients.lockout.lock() = lockout;
+    }
+
+    /// The bytes that those who have a URL and no keys put, and got.
+    pub fn carried(&self) -> (u64, u64) {
+        let Clients { put, got, .. } = &self.shared.clients;
+        (put.load(Ordering::SeqCst), got.load(Ordering::SeqCst))
     }
 
     /// Loses an object, as a lifecycle rule or a person does.

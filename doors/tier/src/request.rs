@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::request::Parts;
-use larder_base::{ContentHash, Digest, EntryAddress, ErrorKind, Namespace};
+use larder_base::{ContentHash, Digest, EntryAddress, ErrorKind, Namespace, UploadId};
 use larder_cache::{Caller, is_own};
 use larder_door::credential_of;
 use larder_proto::tier::{Address, BlobName, FRAME_PARTS_MAX_BYTES, HASH_LEN, HASHES_MAX, split_hashes};
@@ -47,6 +47,23 @@ impl FromRequestParts<Tier> for Named {
     async fn from_request_parts(parts: &mut Parts, _: &Tier) -> Result<Self, Failure> {
         segment(parts, "hash").await?.map(|text| hash_of(&text)).transpose().map(Self)
     }
+}
+
+/// The upload that the path names. What is no id names no upload.
+pub(crate) struct Put(pub(crate) UploadId);
+
+impl FromRequestParts<Tier> for Put {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Tier) -> Result<Self, Failure> {
+        let id = segment(parts, "upload").await?.unwrap_or_default().parse();
+        id.map(Self).map_err(|_| no_such_upload())
+    }
+}
+
+/// Says the same of an upload that never was and of one that belongs to somebody else.
+pub(crate) fn no_such_upload() -> Failure {
+    Failure::not_found("there is no such upload; send the segment itself")
 }
 
 async fn segment(parts: &mut Parts, name: &str) -> Result<Option<String>, Failure> {

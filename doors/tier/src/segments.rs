@@ -1,27 +1,29 @@
 //! Many chunks in one body, both ways.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
 use larder_base::segment::SEGMENT_HEADER;
 use larder_base::{
-    Adopted, BlobStream, ByteRange, ContentHash, Error, ErrorKind, Located, PartName, Result, UploadId, collect,
+    Adopted, BlobStream, ByteRange, Error, ErrorKind, Located, PartName, Result, SegmentRange, UploadId, collect,
 };
 use larder_cache::Caller;
 use larder_door::{body_of, content_length, stream_of_body};
-use larder_proto::tier::{Place, SEGMENT_MAX_BYTES, SegmentAnswer};
+use larder_proto::tier::{Place, SEGMENT_MAX_BYTES, SMALL_BYTES, SegmentAnswer};
+use serde::Deserialize;
 
 use crate::Tier;
 use crate::failure::Failure;
 use crate::request::{Asker, Hashes};
-use crate::small::{self, SMALL_BYTES};
+use crate::runs::{Records, by_url, runs};
+use crate::small;
 
 /// `POST locate`: the records that can be fetched, in the order in which they lie.
 pub(crate) async fn locate(
@@ -40,23 +42,37 @@ pub(crate) async fn locate(
     Ok(answer)
 }
 
-/// `POST records`: a segment of the records of these hashes, in the order asked. What is gone is left out.
+/// Which way records are to come.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Way {
+    /// Whether the caller fetches what it can by URL, if it is given one.
+    #[serde(default)]
+    urls: bool,
+}
+
+/// `POST records`: a segment of the records of these hashes, in the order asked. What is gone is left out. With `urls`, it is
+/// told where some of them can be fetched, if they can.
 pub(crate) async fn records(
     State(tier): State<Tier>,
     Asker(caller): Asker,
+    way: Result<Query<Way>, QueryRejection>,
     Hashes(hashes): Hashes,
 ) -> Result<Response, Failure> {
+    let Query(Way { urls }) = way.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
     let located = tier.cache.locate(&caller, &hashes).await?;
     let runs = runs(&hashes, &located);
-    let length = SEGMENT_HEADER.len() as u64 + runs.iter().map(|run| run.length).sum::<u64>();
+    if urls && let Some(answer) = by_url(&tier.cache, &hashes, &located, &runs).await? {
+        return Ok(Json(answer).into_response());
+    }
+    let length = SEGMENT_HEADER.len() as u64 + runs.iter().map(|run| run.range.length).sum::<u64>();
     tier.cache.counters().bytes_out(tier.cache.name(), length);
     let cache = tier.cache.clone();
-    let read = move |run: Run| {
+    let read = move |Records { range: SegmentRange { segment, offset, length }, .. }| {
         let cache = cache.clone();
         async move {
-            let range = ByteRange { offset: run.offset, length: Some(run.length) };
+            let range = ByteRange { offset, length: Some(length) };
             let moved = || Error::new(ErrorKind::Unavailable, "read records", "they have moved; locate them again");
-            cache.read_segment(run.segment, range).await?.ok_or_else(moved)
+            cache.read_segment(segment, range).await?.ok_or_else(moved)
         }
     };
     let bodies = stream::iter(runs).then(read).flat_map(|body| match body {
@@ -65,29 +81,6 @@ pub(crate) async fn records(
     });
     let header = stream::once(async { Ok(Bytes::from_static(&SEGMENT_HEADER)) });
     Ok(body_of(Box::pin(header.chain(bodies)), length).into_response())
-}
-
-/// Bytes of a segment that hold whole records, all of them asked for.
-#[derive(Clone, Copy)]
-struct Run {
-    segment: u64,
-    offset: u64,
-    length: u64,
-}
-
-/// The records in the order asked, those joined that touch. What lies between two records is never joined in: it may
-/// belong to another namespace.
-fn runs(hashes: &[ContentHash], located: &[Located]) -> Vec<Run> {
-    let mut places: HashMap<ContentHash, Located> = located.iter().map(|at| (at.digest.hash, *at)).collect();
-    let mut runs: Vec<Run> = Vec::new();
-    // Taken out, so that a hash that was asked for twice is sent once.
-    for Located { segment, offset, length, .. } in hashes.iter().filter_map(|hash| places.remove(hash)) {
-        match runs.last_mut() {
-            Some(run) if run.segment == segment && run.offset + run.length == offset => run.length += length,
-            _ => runs.push(Run { segment, offset, length }),
-        }
-    }
-    runs
 }
 
 /// `PUT segment`: a segment whose chunks are wanted here. It is kept as it lies, once every record is verified, unless it is
@@ -100,10 +93,7 @@ pub(crate) async fn receive(
 ) -> Result<Json<SegmentAnswer>, Failure> {
     tier.cache.check_sends(&caller)?;
     let length = content_length(&headers).ok_or_else(|| Failure::invalid("a segment announces its length"))?;
-    if length > SEGMENT_MAX_BYTES {
-        let message = format!("a segment may have {SEGMENT_MAX_BYTES} bytes here, not {length}");
-        return Err(Error::new(ErrorKind::TooLarge, "receive segment", message).into());
-    }
+    check_length(length)?;
     let adopted = if length < SMALL_BYTES {
         let segment = collect(stream_of_body(body), SMALL_BYTES as usize).await?;
         if segment.len() as u64 != length {
@@ -115,8 +105,22 @@ pub(crate) async fn receive(
         adopt(&tier, &caller, length, body).await?
     };
     tier.cache.counters().bytes_in(tier.cache.name(), length);
-    let Adopted { records, stored_bytes, raw_bytes } = adopted;
-    Ok(Json(SegmentAnswer { records, stored_bytes, raw_bytes }))
+    Ok(Json(told(&adopted)))
+}
+
+/// Refuses a segment that is too long to be taken, however it comes.
+pub(crate) fn check_length(length: u64) -> Result<()> {
+    if length <= SEGMENT_MAX_BYTES {
+        return Ok(());
+    }
+    let message = format!("a segment may have {SEGMENT_MAX_BYTES} bytes here, not {length}");
+    Err(Error::new(ErrorKind::TooLarge, "receive segment", message))
+}
+
+/// What is said of a segment that was taken.
+pub(crate) fn told(adopted: &Adopted) -> SegmentAnswer {
+    let Adopted { records, stored_bytes, raw_bytes } = *adopted;
+    SegmentAnswer { records, stored_bytes, raw_bytes }
 }
 
 /// Keeps a segment as it lies.
@@ -134,7 +138,7 @@ async fn adopt(tier: &Tier, caller: &Caller, length: u64, body: Body) -> Result<
 
 impl Tier {
     /// A name that nobody can guess and that was never used: of the signer's secret, the time and a count.
-    fn new_upload(&self) -> Result<UploadId> {
+    pub(crate) fn new_upload(&self) -> Result<UploadId> {
         let count = self.received.fetch_add(1, Ordering::Relaxed);
         let signature = self.cache.signer().sign(&format!("tier segment {count}"), self.cache.clock().now());
         signature[..32].parse()

@@ -9,9 +9,6 @@ use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader, RecordKind, SEGMENT_
 use larder_base::{Adopted, Error, Result, stream_of};
 use larder_cache::{Caller, DoorCache};
 
-/// Segments with fewer bytes are small.
-pub(crate) const SMALL_BYTES: u64 = 1 << 20;
-
 /// Chunks that are put side by side: they share the syncs of the store.
 const AT_ONCE: usize = 32;
 

@@ -12,6 +12,8 @@ use larder_testkit::clock::FakeClock;
 use larder_testkit::memory::Memory;
 use larder_testkit::segment;
 
+pub(crate) mod world;
+
 use super::DOOR;
 
 /// The door over a memory tier.

@@ -10,11 +10,12 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 
-/// Puts a node over the local store, if an upstream is configured. Reads the spool that an earlier process left.
+/// Puts a node over the local store, if an upstream is configured, with the client by which it asks above. Reads the spool that
+/// an earlier process left.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for a malformed address, token or scope; those of the store.
-pub async fn node(config: &Config, local: &Tiers, clock: &Arc<dyn Clock>) -> Result<Option<Node>> {
+pub async fn node(config: &Config, local: &Tiers, clock: &Arc<dyn Clock>) -> Result<Option<(Node, UpstreamTier)>> {
     let Some(server) = config.upstream.server()? else { return Ok(None) };
     let token = Some(config.upstream.token.0.as_str()).filter(|token| !token.is_empty());
     // A client waits for each answer, and what does not come is not needed: one further try, for a connection that was kept
@@ -32,18 +33,18 @@ pub async fn node(config: &Config, local: &Tiers, clock: &Arc<dyn Clock>) -> Res
         .map_err(|error| Error::new(ErrorKind::Failed, "start node", format!("no random bytes: {error}")))?;
     let above = UpstreamTier::new(HttpClient::new(policy, u64::from_le_bytes(seed)), server, token)?;
     let url = above.url().to_string();
-    let above = Arc::new(above);
-    let above = Upstream { blobs: above.clone(), entries: above.clone(), bulk: above };
+    let tier = Arc::new(above.clone());
+    let tiers = Upstream { blobs: tier.clone(), entries: tier.clone(), bulk: tier };
     let options = NodeOptions {
         spool_max: config.upstream.spool_entries as usize,
         touch_every: config.store.retention.0 / 4,
         random: u64::from_le_bytes(first_plan),
     };
-    let node = Node::open(local.clone(), above, clock.clone(), options).await?;
+    let node = Node::open(local.clone(), tiers, clock.clone(), options).await?;
     let waiting = node.status().spool_entries;
     info!(upstream = url, waiting, "this is a node");
     if token.is_none() {
         warn!("the node has no token for the upstream; one is needed unless everyone may write there");
     }
-    Ok(Some(node))
+    Ok(Some((node, above)))
 }

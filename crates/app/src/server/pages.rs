@@ -16,6 +16,7 @@ use axum::{Extension, Router};
 use larder_base::{BoxFuture, Clock, Error, ErrorKind, Result, Timestamp};
 use larder_cache::{Cache, JobReport, JobState, LastRun, Node, Usage};
 use larder_door::credential_of;
+use larder_remote::UpstreamTier;
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub struct About {
     pub tokens: Arc<TokenFile>,
     /// The node, if this is one.
     pub node: Option<Node>,
+    /// The client of the Larder above it.
+    pub above: Option<UpstreamTier>,
     /// When the server started.
     pub started: Timestamp,
     /// The time.
@@ -50,7 +53,11 @@ impl About {
         if sight == Sight::Numbers {
             (status.last_error, status.notes) = (None, Vec::new());
         }
-        json!(status)
+        let mut status = json!(status);
+        if let Some(above) = &self.above {
+            status["direct"] = json!(above.direct_status());
+        }
+        status
     }
 }
 

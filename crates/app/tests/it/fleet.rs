@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::job::said;
 use crate::save_restore::{describe, make_tree};
 
+mod direct;
 mod killed;
 mod site;
 
@@ -47,6 +48,7 @@ fn workers_share(bucket: Bucket) {
     assert!(built.contains("nothing saved under key") && built.contains("saved key"), "{built}");
     let sent = one.wait_until_sent();
     assert_eq!((&sent["pushed"], &sent["refused"], &sent["conflicts"]), (&1.into(), &0.into(), &0.into()), "{sent}");
+    assert!(sent["direct"]["bytes_up"].as_u64() > Some(1_000_000), "nothing went straight to the bucket: {sent}");
     let entry = fleet.ask(&["show", "key"]);
     assert_eq!((&entry["writer"], &entry["scope"]), (&"main".into(), &"trusted".into()), "{entry}");
 
@@ -59,7 +61,8 @@ fn workers_share(bucket: Bucket) {
     let restored = said(&other.job(&script));
     assert!(restored.contains("restored key") && restored.contains("unchanged: key"), "{restored}");
     assert_eq!(describe(&source), describe_job(&other));
-    assert!(fleet.bucket_status()["reads"].as_u64() > bucket["reads"].as_u64(), "nothing was read from the bucket");
+    let direct = &other.status()["direct"];
+    assert!(direct["bytes_down"].as_u64() > Some(1_000_000), "nothing was read from the bucket: {direct}");
 
     let mut pull = fleet.pull_node("p");
     let changed = said(&pull.job(&format!("{script}; cat tree/inner/same >/dev/null; echo evil > tree/evil")));

@@ -1,5 +1,7 @@
 //! The tier door and its client: together they keep every promise of a tier.
 
+mod direct;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

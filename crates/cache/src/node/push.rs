@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use larder_base::segment::SEGMENT_HEADER;
 use larder_base::{
     Access, BoxFuture, ByteRange, ContentHash, Entry, EntryBody, Error, ErrorKind, Located, Namespace, NewEntry, PutIf,
@@ -24,6 +24,8 @@ const BATCH: usize = 64;
 const AT_ONCE: usize = 8;
 /// About how many bytes a segment has that is sent.
 const SEGMENT_BYTES: u64 = 16 << 20;
+/// Segments that are sent side by side: while one is verified above, the next is on its way. Each is in memory.
+const SEGMENTS_AT_ONCE: usize = 2;
 /// How long the upstream may take for a small question of this job, which keeps no client waiting.
 const QUESTION: Duration = Duration::from_secs(60);
 /// How often an entry is tried by itself that fails for a reason of its own, before it is left here.
@@ -238,7 +240,7 @@ impl Node {
         let mut located = inner.local.segments.locate(namespace, &missing).await?;
         located.sort_unstable_by_key(|place| (place.segment, place.offset));
         let chunks: HashSet<ContentHash> = located.iter().map(|place| place.digest.hash).collect();
-        let mut rest = &located[..];
+        let (mut rest, mut groups) = (&located[..], Vec::new());
         while !rest.is_empty() {
             let mut bytes = 0;
             let fits = |place: &&Located| {
@@ -246,9 +248,11 @@ impl Node {
                 bytes <= SEGMENT_BYTES
             };
             let (group, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
-            self.send_group(namespace, group).await?;
+            groups.push(Ok(group));
             rest = behind;
         }
+        let send = |group| self.send_group(namespace, group);
+        stream::iter(groups).try_for_each_concurrent(SEGMENTS_AT_ONCE, send).await?;
         for hash in missing.iter().filter(|hash| !chunks.contains(hash)) {
             self.send_blob(namespace, hash).await?;
         }

@@ -1,19 +1,16 @@
 //! Uploads: begin, parts, finish.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
 use larder_base::{ContentHash, Digest, Key, Result, UploadId};
 use larder_proto::ci::{
     BeginAnswer, BeginRequest, BlobAddress, ChunkAddress, FinishRequest, PartAnswer, PartRequest, UploadStatus,
     WAIT_MAX_MS,
 };
 
-use super::{CiClient, ManifestAddress, answer, leads_elsewhere};
-use crate::http::Call;
+use super::{CiClient, ManifestAddress, answer};
+use crate::signed_url::Put;
 
 /// What an upload will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,33 +92,22 @@ impl CiClient {
             let (length, sent, through_server) = (segment.len() as u64, sent.to_vec(), self.through_server());
             let request = PartRequest { number, length, sent, through_server };
             let place: PartAnswer = self.json(self.post_json(&path, &request, Duration::ZERO).await?)?;
-            let call = Call {
-                method: Method::PUT,
-                url: self.resolve(&place.url),
-                headers: headers_of(&place.headers)?,
-                body: segment.clone(),
-                // The place it goes to may have to make room first, and syncs before it answers.
-                wait: PART_WAIT,
-            };
-            let sent = self.http.exchange(&call, super::ANSWER_MAX_BYTES).await;
-            let again = match &sent {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                // It is there: put by a try whose answer was lost. What is there is verified before it counts.
-                Ok(answer) if answer.status() == StatusCode::PRECONDITION_FAILED => return Ok(()),
-                // Expired here is 403; a bucket says 403 too, and some say 401.
-                // Of a session that has ended, and with it what was signed in it, a bucket says 400.
-                Ok(answer)
-                    if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED)
-                        || answer.status() == StatusCode::BAD_REQUEST && leads_elsewhere(&place.url) =>
-                {
+            let url = self.signed_url(&place.url, &place.headers)?;
+            let put = url.put(&self.http, segment.clone(), PART_WAIT).await;
+            let again = match &put {
+                Ok(Put::Done) => return Ok(()),
+                Ok(Put::Refused(answer)) if url.may_be_too_old(answer.status()) => {
                     // A fresh URL that is refused as well was not too old.
-                    renewals == 0 || self.note_failed_transfer(&place.url) || renewals < RENEWALS
+                    renewals == 0 || self.note_failed_transfer(&url) || renewals < RENEWALS
                 }
-                Ok(_) => self.note_failed_transfer(&place.url),
-                Err(error) => error.kind().may_pass() && self.note_failed_transfer(&place.url),
+                Ok(Put::Refused(_)) => self.note_failed_transfer(&url),
+                Err(error) => error.kind().may_pass() && self.note_failed_transfer(&url),
             };
             if !again || renewals == RENEWALS {
-                return self.good(sent?).map(drop);
+                return match put? {
+                    Put::Done => Ok(()),
+                    Put::Refused(answer) => self.good(answer).map(drop),
+                };
             }
             renewals += 1;
         }
@@ -187,15 +173,4 @@ fn wait_ms(wait: Duration) -> u64 {
 
 fn chunk_address(chunk: &Digest) -> ChunkAddress {
     ChunkAddress { hash: chunk.hash.to_hex(), size: chunk.size }
-}
-
-/// The headers that a signed URL wants.
-pub(super) fn headers_of(named: &BTreeMap<String, String>) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in named {
-        let bad = || answer::unreadable(format!("the answer holds a bad header {name:?}"));
-        let name: HeaderName = name.parse().map_err(|_| bad())?;
-        headers.insert(name, HeaderValue::from_str(value).map_err(|_| bad())?);
-    }
-    Ok(headers)
 }

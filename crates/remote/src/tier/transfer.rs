@@ -6,9 +6,9 @@ use http::Method;
 use larder_base::{
     Adopted, BlobStream, BoxFuture, Bulk, ContentHash, Digest, Error, ErrorKind, Namespace, RecordLength, Result, chunk,
 };
-use larder_proto::tier::{HASHES_MAX, Place, SegmentAnswer};
+use larder_proto::tier::{HASHES_MAX, Place};
 
-use super::{KEEPING, UpstreamTier, json, known, listed, unreadable};
+use super::{UpstreamTier, known, listed, unreadable};
 
 impl UpstreamTier {
     async fn locate(&self, namespace: &Namespace, hashes: &[ContentHash]) -> Result<Vec<RecordLength>> {
@@ -21,24 +21,6 @@ impl UpstreamTier {
             }
         }
         Ok(records)
-    }
-
-    async fn fetch_segment(&self, namespace: &Namespace, hashes: &[ContentHash]) -> Result<BlobStream> {
-        if hashes.len() > HASHES_MAX {
-            let message = format!("{} records were asked for at once; {HASHES_MAX} are the most", hashes.len());
-            return Err(Error::new(ErrorKind::TooLarge, "fetch records", message));
-        }
-        let call = self.call(Method::POST, namespace, "records", listed(hashes));
-        let answer = self.open(&call).await?;
-        let answer = answer.ok_or_else(|| unreadable("the upstream has no call for records"))?;
-        Ok(answer.into_body())
-    }
-
-    async fn send_segment(&self, namespace: &Namespace, segment: Bytes) -> Result<Adopted> {
-        let mut call = self.call(Method::PUT, namespace, "segment", segment);
-        call.wait = KEEPING;
-        let SegmentAnswer { records, stored_bytes, raw_bytes } = json(&self.ask(&call).await?)?;
-        Ok(Adopted { records, stored_bytes, raw_bytes })
     }
 }
 

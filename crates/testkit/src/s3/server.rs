@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -19,7 +20,7 @@ use super::fault::Fault;
 use super::operation::{Query, operation, plain};
 use super::signature::Arrived;
 use super::state::{Asked, Refused, Reply};
-use super::{Operation, Shared, document, signature};
+use super::{Lockout, Operation, Shared, document, signature};
 
 type Body = BoxBody<Bytes, io::Error>;
 
@@ -55,6 +56,13 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
         return Ok(refuse(shared, &head.method, &Refused(404, "NoSuchBucket", path.to_owned())));
     };
     shared.seen.lock().push(operation);
+    let is_client = signature::was_handed_out(operation, &query);
+    let lockout = *shared.clients.lockout.lock();
+    match lockout.filter(|_| is_client) {
+        Some(Lockout::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Lockout::Silence) => std::future::pending().await,
+        None => {}
+    }
     let fault = shared.faults.lock().take(operation);
     if fault == Some(Fault::Hold) {
         shared.hold().await;
@@ -80,6 +88,7 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
         headers.remove("range");
     }
     let key = key.unwrap_or_default();
+    let length = body.len() as u64;
     let asked = Asked { operation, key: &key, query: &query, headers: &headers, body, now: shared.clock.now() };
     let arrived =
         Arrived { method: &head.method, path, query: &query, headers: &headers, body: &asked.body, now: asked.now };
@@ -87,6 +96,10 @@ async fn serve(shared: &Shared, request: Request<Incoming>) -> io::Result<Respon
     let done = allowed(shared, operation)
         .and_then(|()| signature::check(&arrived, takes_headers, |id| shared.grant(operation, id)))
         .and_then(|()| shared.state.lock().answer(&asked));
+    if is_client && let Ok(reply) = &done {
+        shared.clients.put.fetch_add(length, Ordering::SeqCst);
+        shared.clients.got.fetch_add(reply.body.len() as u64, Ordering::SeqCst);
+    }
     if fault == Some(Fault::HoldAnswer) {
         shared.hold().await;
     }

@@ -9,7 +9,7 @@ use larder_base::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::REGION;
-use super::operation::Query;
+use super::operation::{Operation, Query};
 use super::state::Refused;
 
 /// How far the clocks of store and client may differ.
@@ -51,6 +51,17 @@ type Checked<T> = Result<T, Refused>;
 
 fn malformed(what: &str) -> Refused {
     Refused(400, "AuthorizationQueryParametersError", what.to_owned())
+}
+
+/// Whether a request is by a URL that was made for somebody without keys: it says exactly which bytes may move. Who has the keys
+/// signs no range, and no length that it need not.
+pub(super) fn was_handed_out(operation: Operation, query: &Query) -> bool {
+    let bound = match operation {
+        Operation::Get => "range",
+        Operation::Put | Operation::Part => "content-length",
+        _ => return false,
+    };
+    query.get("X-Amz-SignedHeaders").is_some_and(|signed| signed.split(';').any(|name| name == bound))
 }
 
 /// Checks who signed a request, for what, and that it is time. `grant` tells of the holder of a pair of keys by its public

@@ -87,15 +87,18 @@ fn killed_saves(bucket: Bucket) {
     assert_ne!(saved["result"], "saved", "{saved}");
     node.restart();
 
-    // The node again, once it has acknowledged, while it sends; and then the server, while it receives.
+    // The node again, once it has acknowledged, while it sends; and then the server, between a segment that was put into the
+    // bucket and its adoption.
     tree(&mut node, 3);
+    let before = fleet.bucket.objects().len();
     let saved = told(start(&mut node.command(&["--json", "save", "spooled", "tree"])));
     assert_eq!(saved["result"], "saved", "{saved}");
-    let receives = || !files(&fleet.path("up/staging")).is_empty();
-    await_moment("the server receives", receives);
+    let puts_one = |before: usize| await_moment("a segment is in the bucket", || fleet.bucket.objects().len() > before);
+    puts_one(before);
+    let before = fleet.bucket.objects().len();
     node.kill();
     node.restart();
-    await_moment("the server receives", receives);
+    puts_one(before);
     fleet.kill_server();
     fleet.start_server();
     node.wait_until_sent();

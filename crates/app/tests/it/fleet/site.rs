@@ -157,7 +157,7 @@ impl Fleet {
     }
 
     fn url(&self) -> String {
-        format!("unix:{}", self.path("up.sock").display())
+        format!("unix:{}", self.socket().display())
     }
 
     /// What a command answers the operator.
@@ -209,17 +209,26 @@ impl Fleet {
 
     /// A node with data of its own, for trusted jobs.
     pub fn node(&self, name: &str) -> Node {
-        self.node_with(name, &self.main, "trusted")
+        self.node_at(name, &self.url())
+    }
+
+    /// As that, with its server at another address.
+    pub fn node_at(&self, name: &str, url: &str) -> Node {
+        self.node_with(name, url, &self.main, "trusted")
     }
 
     /// A node for the jobs of pull request 7.
     pub fn pull_node(&self, name: &str) -> Node {
-        self.node_with(name, &self.pull, "pr/7")
+        self.node_with(name, &self.url(), &self.pull, "pr/7")
     }
 
-    fn node_with(&self, name: &str, token: &str, scope: &str) -> Node {
+    /// The path of the socket that the server listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.path("up.sock")
+    }
+
+    fn node_with(&self, name: &str, url: &str, token: &str, scope: &str) -> Node {
         let config = self.path(&format!("{name}.toml"));
-        let url = self.url();
         fs::write(&config, format!("[upstream]\nurl = '{url}'\ntoken = '{token}'\nscope = '{scope}'\n")).unwrap();
         let data = self.path(name);
         Node { server: Some(Node::started(&data, &config)), data, config, work: TempDir::new().unwrap() }
