@@ -106,6 +106,26 @@ async fn a_renewal_that_is_given_up_by_whoever_made_it_is_not_made_again_at_once
 }
 
 #[tokio::test]
+async fn a_renewal_that_is_not_answered_costs_less_than_a_read_of_the_bucket_has() {
+    let (store, bucket, clock) = fake_directory().await;
+    let first = bucket.presign_get("a", HOUR).await.unwrap();
+    clock.advance(290 * SECOND);
+    store.inject(Operation::CreateSession, Fault::Hold, 1);
+    let urls = futures_util::future::join_all((0..20).map(|_| bucket.presign_get("a", HOUR)));
+    let paused = async {
+        held(&store).await;
+        tokio::time::pause();
+        tokio::time::Instant::now()
+    };
+    let (urls, begun) = futures_util::future::join(urls, paused).await;
+    assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
+    for url in urls {
+        assert_eq!(url.unwrap().expires, first.expires, "the session at hand is good");
+    }
+    assert_eq!(sessions(&store), 2);
+}
+
+#[tokio::test]
 async fn urls_that_are_asked_for_at_once_after_a_rest_are_all_signed_in_another_session() {
     let (store, bucket, clock) = fake_directory().await;
     bucket.head("a").await.unwrap();
