@@ -1,7 +1,7 @@
 //! The client of S3-compatible object stores.
 //!
-//! Signing is the crate `rusty-s3`'s, transport is the one HTTP client's. Every request is signed anew for each try; see
-//! [`Bucket`] for what is repeated and what an error tells.
+//! Signing is the crate `rusty-s3`'s, and our own for directory buckets, which that does not know; transport is the one HTTP
+//! client's. Every request is signed anew for each try; see [`Bucket`] for what is repeated and what an error tells.
 
 mod bucket;
 mod check;

@@ -27,24 +27,36 @@ pub(super) struct BucketSweep {
 }
 
 /// What sweeps removed.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Removed {
     /// Of the store's objects.
     pub(super) swept: Swept,
     /// Of what checks of the bucket left.
     pub(super) checks: SweptChecks,
+    /// Why the last sweep could not remove all that checks left, if it could not.
+    problem: Option<String>,
 }
 
 impl BucketSweep {
     /// One step: a page of the store's objects, and after the last page what checks left.
     ///
     /// # Errors
-    /// Those of the bucket and the store; what was not done is done by a later step.
+    /// Those of the bucket and the store; what was not done is done by a later step. That what checks left cannot be removed
+    /// is none: it keeps nothing else from being swept.
     pub(super) async fn step(&self, store: &StoreService) -> Result<Removed> {
         let age = self.orphan_age;
         let swept = store.remote(move |store| store.sweep_objects(age)).await?;
-        let checks = if swept.wrapped { self.objects.sweep_checks(age).await? } else { SweptChecks::default() };
-        Ok(Removed { swept, checks })
+        let mut removed = Removed { swept, ..Removed::default() };
+        if swept.wrapped {
+            match self.objects.sweep_checks(age).await {
+                Ok(checks) => removed.checks = checks,
+                Err(error) => {
+                    tracing::warn!(%error, "what checks of the bucket left cannot be removed; the next sweep tries again");
+                    removed.problem = Some(error.to_string());
+                }
+            }
+        }
+        Ok(removed)
     }
 }
 
@@ -53,6 +65,9 @@ impl Removed {
     pub(super) fn add(&mut self, step: &Self) {
         self.swept.add(&step.swept);
         self.checks.add(&step.checks);
+        if step.swept.wrapped {
+            self.problem.clone_from(&step.problem);
+        }
     }
 }
 
@@ -77,10 +92,12 @@ impl Job for ObjectSweep {
     }
 
     fn status(&self) -> String {
-        let Removed { swept, checks } = *self.total.lock();
+        let Removed { swept, checks, problem } = self.total.lock().clone();
+        let problem =
+            problem.map_or_else(String::new, |problem| format!("; what checks left cannot be removed: {problem}"));
         format!(
             "{} objects of evicted segments and {} orphans deleted ({}), {} segments forgotten, {} objects and {} uploads \
-             of checks removed since the start",
+             of checks removed since the start{problem}",
             swept.deleted,
             swept.orphans,
             ByteSize(swept.bytes),

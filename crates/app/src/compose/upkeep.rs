@@ -62,7 +62,7 @@ pub async fn collect(store: &StoreService, sweep: Option<&BucketSweep>) -> Resul
             removed.add(&sweep.step(store).await?);
         }
     }
-    let Removed { swept, checks } = removed;
+    let Removed { swept, checks, .. } = removed;
     let status = store.store().status()?;
     Ok(json!({
         "evicted_segments": total.segments,

@@ -99,8 +99,9 @@ impl Checking<'_> {
         format!("{}/{name}", self.folder)
     }
 
-    /// Takes a step down; gives what it yielded if it worked. `right` is the permission that it needs.
-    fn note<T>(&mut self, name: &'static str, right: &str, result: Result<T>) -> Option<T> {
+    /// Takes a step down; gives what it yielded if it worked. `right` is the permission that it needs, if it is one that the
+    /// bucket knows.
+    fn note<'r, T>(&mut self, name: &'static str, right: impl Into<Option<&'r str>>, result: Result<T>) -> Option<T> {
         match result {
             Ok(value) => {
                 self.steps.push(CheckStep { name, outcome: CheckOutcome::Ok, problem: None, remedy: None });
@@ -112,9 +113,10 @@ impl Checking<'_> {
                     || error.kind() == ErrorKind::Denied && error.message().ends_with("403");
                 let unknown = error.message().contains(" 501") || error.message().contains("NotImplemented");
                 // The one right that a directory bucket knows is that to a session.
-                let right = if self.bucket.is_directory() { steps::SESSION } else { right };
-                let remedy = match (denied, unknown) {
-                    (true, _) => {
+                let right = right.into().map(|right| if self.bucket.is_directory() { steps::SESSION } else { right });
+                let missing = right.filter(|_| denied);
+                let remedy = match (missing, unknown) {
+                    (Some(right), _) => {
                         Some(format!("allow {right} to these credentials (docs/bucket.md has the whole policy)"))
                     }
                     (_, true) => {
@@ -122,7 +124,7 @@ impl Checking<'_> {
                     }
                     _ => error.hint().map(str::to_owned),
                 };
-                let outcome = if denied || unknown { CheckOutcome::Missing } else { CheckOutcome::Failed };
+                let outcome = if missing.is_some() || unknown { CheckOutcome::Missing } else { CheckOutcome::Failed };
                 self.steps.push(CheckStep { name, outcome, problem: Some(told(&error)), remedy });
                 None
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use larder_base::{BoxFuture, Error, ErrorKind, Result, Timestamp};
 use parking_lot::Mutex;
+use tokio::sync::MutexGuard;
 use tokio::time::timeout;
 
 use super::bucket::Bucket;
@@ -16,15 +17,17 @@ use super::xml::Element;
 const BEGIN: &str = "begin session";
 /// The most bytes of an answer that holds a session.
 const ANSWER_MAX_BYTES: usize = 256 << 10;
-/// Who renews a session that is still good waits no longer for the next one.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Who renews a session that is still good waits no longer for the next one: less than a read of the bucket may take, which
+/// goes on with the one at hand.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long after a failed renewal the next is tried, while the session at hand is good.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Stores tell moments by the second.
 const ROUNDING: Duration = Duration::from_secs(2);
 
 /// The session of a bucket, begun when it is needed and anew when about half of its time is over, so that a URL signed in it
-/// lives for at least the other half. One caller begins a session, and the others go on with the last one, or wait for it.
+/// lives for about the other half at least. One caller begins a session; the others go on with the last one while enough of it
+/// is left, and wait for the next after that. Where it cannot be begun, all go on with the last one to its end.
 #[derive(Default)]
 pub(super) struct Sessions {
     state: Mutex<State>,
@@ -56,13 +59,27 @@ pub(super) struct Session {
     credentials: Credentials,
     /// From when on another is to be begun.
     due: Timestamp,
+    /// From when on so little of it is left that all wait while another is being begun.
+    late: Timestamp,
+}
+
+/// An attempt to begin another session while one is at hand. Where it ends without one, also because whoever makes it gives up
+/// waiting and drops it, it is not made again at once, and nobody waits for the next.
+struct Renewal<'a> {
+    sessions: &'a Sessions,
+    bucket: &'a Bucket,
+    at_hand: Credentials,
+    _alone: MutexGuard<'a, ()>,
 }
 
 /// What is at hand.
 enum AtHand {
     Good(Credentials),
     /// Good, and to be renewed.
-    Due(Credentials),
+    Due {
+        credentials: Credentials,
+        is_late: bool,
+    },
     None {
         attempts: u64,
     },
@@ -76,12 +93,12 @@ impl Sessions {
     pub(super) async fn current(&self, bucket: &Bucket) -> Result<Credentials> {
         let attempts = match self.at_hand(bucket.clock_now()) {
             AtHand::Good(credentials) => return Ok(credentials),
-            AtHand::Due(credentials) => return Ok(self.renew(bucket, credentials).await),
+            AtHand::Due { credentials, is_late } => return Ok(self.renew(bucket, credentials, is_late).await),
             AtHand::None { attempts } => attempts,
         };
         let _alone = self.beginning.lock().await;
         match self.at_hand(bucket.clock_now()) {
-            AtHand::Good(credentials) | AtHand::Due(credentials) => return Ok(credentials),
+            AtHand::Good(credentials) | AtHand::Due { credentials, .. } => return Ok(credentials),
             // Whoever waited for an attempt that failed does not make another one: many may be waiting in line.
             AtHand::None { attempts: now } if now != attempts => {
                 if let Some(failure) = self.state.lock().failure.clone() {
@@ -90,28 +107,39 @@ impl Sessions {
             }
             AtHand::None { .. } => {}
         }
-        let begun = bucket.begin_session().await;
-        self.settle(begun)
+        match bucket.begin_session().await {
+            Ok(session) => Ok(self.keep(session)),
+            Err(error) => {
+                let mut state = self.state.lock();
+                state.attempts += 1;
+                state.failure = Some(Failure::from(&error));
+                Err(error)
+            }
+        }
     }
 
     /// Another session, or where that fails the one at hand.
-    async fn renew(&self, bucket: &Bucket, at_hand: Credentials) -> Credentials {
-        let Ok(_alone) = self.beginning.try_lock() else { return at_hand };
-        if let AtHand::Good(credentials) = self.at_hand(bucket.clock_now()) {
-            return credentials;
-        }
+    async fn renew(&self, bucket: &Bucket, at_hand: Credentials, is_late: bool) -> Credentials {
+        let alone = match is_late {
+            true => timeout(PATIENCE, self.beginning.lock()).await.ok(),
+            false => self.beginning.try_lock().ok(),
+        };
+        let Some(alone) = alone else { return at_hand };
+        let at_hand = match self.at_hand(bucket.clock_now()) {
+            AtHand::Good(credentials) => return credentials,
+            AtHand::Due { credentials, .. } => credentials,
+            AtHand::None { .. } => at_hand,
+        };
+        let renewal = Renewal { sessions: self, bucket, at_hand, _alone: alone };
         let begun = timeout(PATIENCE, bucket.begin_session()).await.unwrap_or_else(|_| {
             let what = format!("there was no answer within {} s", PATIENCE.as_secs());
             Err(Error::new(ErrorKind::Unavailable, BEGIN, what))
         });
         match begun {
-            Ok(session) => self.settle(Ok(session)).unwrap_or(at_hand),
+            Ok(session) => self.keep(session),
             Err(error) => {
                 tracing::warn!(%error, "the session could not be renewed; the one at hand is good for a little longer");
-                if let Some(kept) = self.state.lock().kept.as_mut().filter(|kept| kept.credentials == at_hand) {
-                    kept.due = bucket.clock_now().plus(RETRY_AFTER);
-                }
-                at_hand
+                renewal.at_hand.clone()
             }
         }
     }
@@ -128,16 +156,27 @@ impl Sessions {
         let state = self.state.lock();
         match state.kept.as_ref().filter(|kept| kept.credentials.expires.is_some_and(|end| now < end)) {
             Some(kept) if now < kept.due => AtHand::Good(kept.credentials.clone()),
-            Some(kept) => AtHand::Due(kept.credentials.clone()),
+            Some(kept) => AtHand::Due { credentials: kept.credentials.clone(), is_late: now >= kept.late },
             None => AtHand::None { attempts: state.attempts },
         }
     }
 
-    fn settle(&self, begun: Result<Session>) -> Result<Credentials> {
+    fn keep(&self, session: Session) -> Credentials {
         let mut state = self.state.lock();
         state.attempts += 1;
-        state.failure = begun.as_ref().err().map(Failure::from);
-        begun.map(|session| state.kept.insert(session).credentials.clone())
+        state.failure = None;
+        state.kept.insert(session).credentials.clone()
+    }
+}
+
+impl Drop for Renewal<'_> {
+    fn drop(&mut self) {
+        let mut state = self.sessions.state.lock();
+        // Another session has other credentials.
+        if let Some(kept) = state.kept.as_mut().filter(|kept| kept.credentials == self.at_hand) {
+            kept.due = self.bucket.clock_now().plus(RETRY_AFTER);
+            kept.late = kept.credentials.expires.unwrap_or(kept.late);
+        }
     }
 }
 
@@ -183,6 +222,7 @@ impl Bucket {
             let spread = self.http().pauses().after(1, life.mul_f64(0.2));
             Ok(Session {
                 due: asked.plus(life.saturating_sub(life.mul_f64(0.4) + spread)),
+                late: asked.plus(life.mul_f64(0.55)),
                 credentials: Credentials {
                     access_key_id: given.need("AccessKeyId")?.to_owned(),
                     secret_access_key: given.need("SecretAccessKey")?.to_owned(),

@@ -127,11 +127,14 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn message_to(&self, url: &str, further: &[(&'static str, String)]) -> Result<http::Request<Payload>> {
+    /// `rights` are the headers that carry the right to the request.
+    fn message_to(&self, url: &str, rights: &[(&'static str, String)]) -> Result<http::Request<Payload>> {
         let mut headers = HeaderMap::new();
-        for (name, value) in self.signed.iter().chain(&self.plain).chain(further) {
-            let value = HeaderValue::from_str(value)
+        let own = self.signed.iter().chain(&self.plain).map(|header| (header, false));
+        for ((name, value), is_secret) in own.chain(rights.iter().map(|header| (header, true))) {
+            let mut value = HeaderValue::from_str(value)
                 .map_err(|_| Error::invalid(self.operation, format!("no good value for the header {name}")))?;
+            value.set_sensitive(is_secret);
             headers.insert(HeaderName::from_static(name), value);
         }
         let mut message = http::Request::new(self.body.clone());

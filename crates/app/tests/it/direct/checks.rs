@@ -63,6 +63,26 @@ fn one_sweep_leaves_nothing_of_a_check_that_was_killed() {
 }
 
 #[test]
+fn what_a_check_left_and_cannot_be_removed_keeps_nothing_else_from_being_swept() {
+    let place = Place::new();
+    place.store.begin_upload(&format!("larder/check/{}/parts", "0a".repeat(8)));
+    place.store.deny(&[Operation::Abort]);
+    place.behind(&[("LARDER_BUCKET_ORPHAN_AGE", "0s")], || {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(&folder.path().join("data"), &[]);
+        let machine = Machine::of(&server);
+        let swept = machine.json(Path::new("/"), &["gc"]);
+        assert_eq!((&swept["deleted_objects"], &swept["aborted_check_uploads"]), (&0.into(), &0.into()), "{swept}");
+        // And whoever looks after the server is told.
+        wait_until("the sweep has come by", || {
+            let stats = machine.json(Path::new("/"), &["stats"]).to_string();
+            assert!(!stats.contains("failing"), "{stats}");
+            stats.contains("AccessDenied")
+        });
+    });
+}
+
+#[test]
 fn the_jobs_own_sweep_removes_it_too() {
     let place = Place::new();
     place.store.put(&format!("larder/check/first-{}", "0a".repeat(8)), "first");

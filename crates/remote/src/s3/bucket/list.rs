@@ -9,6 +9,8 @@ use crate::s3::sign::Request;
 use crate::s3::xml::Element;
 
 const LIST: &str = "list objects";
+/// What is wrong with a list whose page leads to itself.
+pub(super) const STUCK: &str = "has a list that does not go on: the next page begins where this one began";
 
 /// An object in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +33,11 @@ pub struct ObjectPage {
 }
 
 impl Bucket {
-    /// Objects whose names begin with `prefix`, at most a thousand, from `after` (a page's `next`).
+    /// Objects whose names begin with `prefix`, at most a thousand, from `after` (a page's `next`). Whoever lists to the end
+    /// gets there: a page that leads to itself is an error.
     ///
     /// # Errors
-    /// What the store refuses.
+    /// What the store refuses; [`ErrorKind::Failed`] when its list does not go on.
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<ObjectPage> {
         self.list_some(prefix, after, None).await
     }
@@ -74,6 +77,9 @@ impl Bucket {
             Some("true") => Some(page.need("NextContinuationToken")?.to_owned()),
             _ => None,
         };
+        if next.is_some() && next.as_deref() == after {
+            return Err(self.failure(ErrorKind::Failed, LIST, None, STUCK));
+        }
         Ok(ObjectPage { objects, next })
     }
 }

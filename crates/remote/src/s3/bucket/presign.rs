@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use larder_base::{ErrorKind, Result, Timestamp};
 
-use super::{Bucket, MultipartUpload, PART_MAX_BYTES};
+use super::{Bucket, PART_MAX_BYTES};
 use crate::s3::sign::{LIFETIME_MAX, Request};
 
 const PRESIGN: &str = "sign URL";
@@ -74,19 +74,6 @@ impl Bucket {
             return Err(self.failure(ErrorKind::Invalid, PRESIGN, Some(key), "has no such range"));
         };
         let request = Request::new(PRESIGN, Method::GET, Some(key)).sign("range", format!("bytes={offset}-{last}"));
-        self.presign(request, lifetime).await
-    }
-
-    /// A URL to PUT one part of a multipart upload, of exactly the length that the upload's plan gives it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for a number that the plan does not have, and as [`Bucket::presign_put`].
-    pub async fn presign_part(&self, upload: &MultipartUpload, number: u32, lifetime: Duration) -> Result<Presigned> {
-        let (_, length) = upload.plan.part(number)?;
-        let request = Request::new(PRESIGN, Method::PUT, Some(&upload.key))
-            .query("partNumber", number.to_string())
-            .query("uploadId", upload.id.as_str())
-            .sign("content-length", length.to_string());
         self.presign(request, lifetime).await
     }
 

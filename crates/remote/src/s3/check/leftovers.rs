@@ -7,7 +7,7 @@ use larder_base::{Result, Timestamp};
 
 use super::CHECKS;
 use super::steps::{ABORTED, NAMES, PARTS};
-use crate::s3::Bucket;
+use crate::s3::{Bucket, OpenUpload};
 
 /// What the name of a trial's object begins with, below that of all checks.
 const TRIAL: &str = "first-";
@@ -78,14 +78,18 @@ pub async fn sweep_checks(
     Ok(swept)
 }
 
-/// Names and ids of the uploads of checks that are old enough. `objects` are what these checks have left besides.
+/// Names and ids of the uploads of checks that are old enough, and of those that left `objects`: when these are gone, nothing
+/// leads to an upload of the same check that was begun a little later.
 async fn old_uploads(
     bucket: &Bucket,
     objects: &[String],
     is_old: impl Fn(Timestamp) -> bool,
 ) -> Result<BTreeSet<(String, String)>> {
-    let nonces = objects.iter().filter_map(|key| Some(key.strip_prefix(CHECKS)?.split_once('/')?.0));
-    let nonces: BTreeSet<&str> = nonces.collect();
+    let nonces: BTreeSet<&str> = objects.iter().filter_map(|key| nonce_of(key)).collect();
+    let is_left = |upload: &OpenUpload| {
+        is_of_check(&upload.key)
+            && (is_old(upload.begun) || nonce_of(&upload.key).is_some_and(|nonce| nonces.contains(nonce)))
+    };
     let whole = nonces.iter().flat_map(|nonce| [PARTS, ABORTED].map(|name| format!("{CHECKS}{nonce}/{name}")));
     let starts: Vec<String> = std::iter::once(CHECKS.to_owned()).chain(whole).collect();
     let mut found = BTreeSet::new();
@@ -93,8 +97,7 @@ async fn old_uploads(
         let mut after = None;
         loop {
             let page = bucket.list_uploads(&start, after.as_ref()).await?;
-            let old = page.uploads.into_iter().filter(|upload| is_of_check(&upload.key) && is_old(upload.begun));
-            found.extend(old.map(|upload| (upload.key, upload.id)));
+            found.extend(page.uploads.into_iter().filter(is_left).map(|upload| (upload.key, upload.id)));
             after = page.next;
             if after.is_none() {
                 break;
@@ -111,6 +114,11 @@ fn is_of_check(key: &str) -> bool {
         Some((nonce, name)) => is_nonce(nonce) && NAMES.contains(&name),
         None => rest.strip_prefix(TRIAL).is_some_and(is_nonce),
     }
+}
+
+/// The nonce of the check that an object belongs to.
+fn nonce_of(key: &str) -> Option<&str> {
+    Some(key.strip_prefix(CHECKS)?.split_once('/')?.0)
 }
 
 fn is_nonce(text: &str) -> bool {

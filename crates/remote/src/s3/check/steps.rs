@@ -38,7 +38,7 @@ impl Checking<'_> {
     pub(super) async fn begin(&mut self) -> bool {
         const REST: &[&str] = &["everything else"];
         let credentials = self.bucket.find_credentials().await;
-        if self.note("find credentials", "nothing", credentials).is_none() {
+        if self.note("find credentials", None, credentials).is_none() {
             self.skip(REST, "finding credentials");
             return false;
         }

@@ -5,8 +5,9 @@ use larder_base::Clock;
 use larder_testkit::s3::{BUCKET, DIRECTORY_BUCKET, Fault, Operation};
 
 use super::{BucketReport, CheckOutcome, check_bucket};
-use crate::s3::CredentialSource;
 use crate::s3::tests::{bucket_with, config, fake, fake_directory, quick};
+use crate::s3::{CredentialSource, WebIdentity};
+use crate::testing::{Script, Step};
 
 fn outcome(report: &BucketReport, name: &str) -> CheckOutcome {
     report.steps.iter().find(|step| step.name == name).unwrap_or_else(|| panic!("no step {name}")).outcome
@@ -137,6 +138,25 @@ async fn without_credentials_nothing_else_is_tried() {
     assert_eq!(not_ok(&report), expected);
     assert!(report.steps[0].remedy.as_deref().unwrap().contains("AWS_ACCESS_KEY_ID"), "{report:?}");
     assert!(store.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_role_that_is_denied_is_no_missing_right_to_the_bucket() {
+    for name in [BUCKET, DIRECTORY_BUCKET] {
+        let (store, _, clock) = fake().await;
+        let denial = b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>".to_vec();
+        let service = Script::run(vec![Step::Answer("403 Forbidden", denial)]);
+        let source = CredentialSource::WebIdentity(WebIdentity {
+            endpoint: service.url.clone(),
+            role_arn: "role".into(),
+            session_name: "larder".into(),
+            token: Arc::new(|| Ok("t".into())),
+        });
+        let bucket = bucket_with(&config(name, store.url()), source, &(Arc::new(clock) as Arc<dyn Clock>), quick());
+        let report = check_bucket(&bucket, 0x0a1b).await;
+        assert_eq!(outcome(&report, "find credentials"), CheckOutcome::Failed);
+        assert!(report.steps[0].remedy.as_deref().unwrap().contains("trust policy"), "{report:?}");
+    }
 }
 
 #[test]

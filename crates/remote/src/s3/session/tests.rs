@@ -18,6 +18,12 @@ fn sessions(store: &FakeS3) -> usize {
     store.seen().into_iter().filter(|seen| *seen == Operation::CreateSession).count()
 }
 
+async fn held(store: &FakeS3) {
+    while store.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn callers_that_come_at_once_share_one_session() {
     let (store, bucket, _) = fake_directory().await;
@@ -77,6 +83,64 @@ async fn a_session_that_cannot_be_renewed_serves_until_its_end() {
     assert_eq!((error.kind(), error.operation()), (ErrorKind::Unavailable, "begin session"));
     store.heal();
     assert_eq!(bucket.head("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_given_up_by_whoever_made_it_is_not_made_again_at_once() {
+    let (store, bucket, clock) = fake_directory().await;
+    bucket.head("a").await.unwrap();
+    clock.advance(200 * SECOND);
+    store.inject(Operation::CreateSession, Fault::Hold, 1);
+    tokio::select! {
+        found = bucket.head("a") => panic!("the renewal was not held: {found:?}"),
+        () = held(&store) => {}
+    }
+    assert_eq!(sessions(&store), 1 + 1);
+    for _ in 0..5 {
+        assert_eq!(bucket.head("a").await.unwrap(), None);
+    }
+    assert_eq!(sessions(&store), 1 + 1, "the session at hand is good");
+    clock.advance(11 * SECOND);
+    bucket.head("a").await.unwrap();
+    assert_eq!(sessions(&store), 1 + 2);
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_not_answered_costs_less_than_a_read_of_the_bucket_has() {
+    let (store, bucket, clock) = fake_directory().await;
+    let first = bucket.presign_get("a", HOUR).await.unwrap();
+    clock.advance(290 * SECOND);
+    store.inject(Operation::CreateSession, Fault::Hold, 1);
+    let urls = futures_util::future::join_all((0..20).map(|_| bucket.presign_get("a", HOUR)));
+    let paused = async {
+        held(&store).await;
+        tokio::time::pause();
+        tokio::time::Instant::now()
+    };
+    let (urls, begun) = futures_util::future::join(urls, paused).await;
+    assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
+    for url in urls {
+        assert_eq!(url.unwrap().expires, first.expires, "the session at hand is good");
+    }
+    assert_eq!(sessions(&store), 2);
+}
+
+#[tokio::test]
+async fn urls_that_are_asked_for_at_once_after_a_rest_are_all_signed_in_another_session() {
+    let (store, bucket, clock) = fake_directory().await;
+    bucket.head("a").await.unwrap();
+    clock.advance(290 * SECOND);
+    store.inject(Operation::CreateSession, Fault::Hold, 1);
+    let urls = futures_util::future::join_all((0..20).map(|_| bucket.presign_get("a", HOUR)));
+    let release = async {
+        held(&store).await;
+        store.release();
+    };
+    for url in futures_util::future::join(urls, release).await.0 {
+        let life = url.unwrap().expires.since(clock.now());
+        assert!(life > 290 * SECOND, "{life:?}");
+    }
+    assert_eq!(sessions(&store), 2);
 }
 
 #[tokio::test]

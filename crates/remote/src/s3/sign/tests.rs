@@ -49,6 +49,17 @@ fn the_length_is_part_of_what_is_signed_and_nothing_about_checksums_is() {
 }
 
 #[test]
+fn what_a_request_about_a_directory_bucket_is_signed_with_is_in_no_output_of_it() {
+    let config = BucketConfig { region: Some("r".into()), ..BucketConfig::new("s3://cache--z--x-s3".parse().unwrap()) };
+    let session = Credentials { session_token: Some("a+token".into()), ..example().1 };
+    let request = Request::new("get object", Method::GET, Some("a"));
+    let message = request.message(&config.place().unwrap(), &session, EXAMPLE_MOMENT).unwrap();
+    assert_eq!(message.headers()["x-amz-s3session-token"], "a+token");
+    let shown = format!("{:?}", message.headers());
+    assert!(!shown.contains("a+token") && !shown.contains("Signature="), "{shown}");
+}
+
+#[test]
 fn a_session_token_is_in_the_url_and_a_lifetime_is_at_most_seven_days() {
     let (place, credentials) = example();
     let session = Credentials { session_token: Some("a+b/c=".into()), ..credentials };

@@ -338,6 +338,21 @@ async fn a_document_larger_than_any_page_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_list_that_goes_on_where_it_began_is_an_error_and_not_endless() {
+    let objects = "<R><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></R>";
+    let uploads = "<R><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker></R>";
+    let script = Script::run(vec![ok(objects), ok(objects), ok(uploads), ok(uploads)]);
+    let clock: Arc<dyn Clock> = Arc::new(FakeClock::default());
+    let bucket = bucket_with(&config(BUCKET, &script.url), CredentialSource::Static(keys()), &clock, quick());
+    let next = bucket.list("", None).await.unwrap().next;
+    let error = bucket.list("", next.as_deref()).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Failed && error.message().contains(BUCKET), "{error}");
+    let next = bucket.list_uploads("", None).await.unwrap().next;
+    let error = bucket.list_uploads("", next.as_ref()).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Failed && error.message().contains(BUCKET), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_too_large_for_one_request_is_refused_before_anything_is_sent() {
     let (store, bucket, _) = fake().await;
     let huge = ObjectBody::reading((5 << 30) + 1, || panic!("nothing may be read"));

@@ -40,7 +40,6 @@ const CASES: &[(&str, Case)] = &[
     ("uploads", |subject| Box::pin(open_uploads_are_found_and_closed_ones_are_not(subject))),
     ("wrong parts", |subject| Box::pin(a_wrong_tag_is_refused_and_leaves_no_object(subject))),
     ("presigned", |subject| Box::pin(presigned_urls_put_and_get_without_credentials(subject))),
-    ("presigned parts", |subject| Box::pin(parts_can_be_put_by_presigned_urls(subject))),
     ("streams", |subject| Box::pin(a_body_that_is_read_while_it_is_sent_arrives_whole(subject))),
 ];
 
@@ -338,22 +337,6 @@ async fn presigned_urls_put_and_get_without_credentials(subject: Subject) {
         assert!([StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(&status), "{status}");
     }
     assert!(bucket.presign_range("direct/one", 5, 0, HOUR).await.is_err());
-}
-
-async fn parts_can_be_put_by_presigned_urls(subject: Subject) {
-    let bucket = &subject.bucket;
-    let (plan, content) = plan();
-    let upload = bucket.create_multipart("direct/two", plan).await.unwrap();
-    for number in 1..=3 {
-        let url = bucket.presign_part(&upload, number, HOUR).await.unwrap();
-        let answer = transfer(Method::PUT, &url, &[], piece(plan, &content, number)).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-    }
-    assert!(bucket.presign_part(&upload, 4, HOUR).await.is_err());
-    // The tags come from the store: what an untrusted client says of them is not needed.
-    let tags = bucket.list_parts(&upload.key, &upload.id).await.unwrap().unwrap();
-    bucket.complete_multipart(&upload, &tags).await.unwrap();
-    assert!(get(bucket, "direct/two", 0, plan.size()).await == Some(content));
 }
 
 async fn a_body_that_is_read_while_it_is_sent_arrives_whole(subject: Subject) {

@@ -1,14 +1,16 @@
 //! Uploads that were begun and not ended.
 
 use http::Method;
-use larder_base::Result;
+use larder_base::{ErrorKind, Result};
 
 use super::OpenUpload;
-use crate::s3::bucket::list::name as name_of;
+use crate::s3::bucket::list::{STUCK, name as name_of};
 use crate::s3::bucket::{Bucket, DOCUMENT_MAX_BYTES};
 use crate::s3::credentials::moment;
 use crate::s3::sign::Request;
 use crate::s3::xml::Element;
+
+const LIST: &str = "list multipart uploads";
 
 /// Some open uploads, in the order of their names; a directory bucket has no order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,10 +34,10 @@ impl Bucket {
     /// work there asks by the names that it wrote down.
     ///
     /// # Errors
-    /// What the store refuses.
+    /// What the store refuses; [`ErrorKind::Failed`] when its list does not go on.
     pub async fn list_uploads(&self, prefix: &str, after: Option<&UploadMarker>) -> Result<UploadPage> {
         let ours = self.inner.place.prefix();
-        let mut request = Request::new("list multipart uploads", Method::GET, None).query("uploads", "");
+        let mut request = Request::new(LIST, Method::GET, None).query("uploads", "");
         let start = self.inner.place.list_start(prefix);
         if !start.is_empty() {
             request = request.query("prefix", start);
@@ -67,6 +69,9 @@ impl Bucket {
             }
             _ => None,
         };
+        if next.is_some() && next.as_ref() == after {
+            return Err(self.failure(ErrorKind::Failed, LIST, None, STUCK));
+        }
         Ok(UploadPage { uploads, next })
     }
 }

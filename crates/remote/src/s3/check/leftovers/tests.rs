@@ -70,6 +70,18 @@ async fn uploads_are_found_by_their_names_where_they_are_found_by_nothing_else()
 }
 
 #[tokio::test]
+async fn an_upload_goes_with_the_objects_that_lead_to_it_though_it_was_begun_after_them() {
+    let (store, bucket, clock) = fake().await;
+    store.list_uploads_by_name();
+    store.put(&format!("below/here/check/{NONCE}/object"), "x");
+    clock.advance(Duration::from_secs(3));
+    store.begin_upload(&format!("below/here/check/{NONCE}/parts"));
+    clock.advance(DAY - Duration::from_secs(1));
+    assert_eq!(sweep_checks(&bucket, DAY, |_| false).await.unwrap(), SweptChecks { objects: 1, uploads: 1 });
+    assert_eq!(store.counts(), (0, 0));
+}
+
+#[tokio::test]
 async fn objects_stay_for_as_long_as_uploads_may_still_be_found_by_their_names() {
     let (store, bucket, clock) = fake().await;
     leave(&store);
