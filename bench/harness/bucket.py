@@ -21,18 +21,23 @@ Download = Callable[[ObjectStore, Path], list[Cost]]
 """The other side's restore to a folder."""
 
 
-def saves(bench: Bench, peer: str, upload: Upload) -> tuple[Side, Side, list[str]]:
-    """Each run has a store, a bucket and a server of its own that have seen nothing."""
-    bench.need_room(1.2 + bench.rounds * 1.3)
+def saves(bench: Bench, peer: str, upload: Upload, *, by_node: bool = False) -> tuple[Side, Side, list[str]]:
+    """Each run has a store, a bucket and a server of its own that have seen nothing, and so has a node beside the client."""
+    bench.need_room(1.2 + bench.rounds * (1.6 if by_node else 1.3))
     with bench.folder() as home:
         size = grow(bench.sample.base, home / "grown", bench.tree_bytes)
 
         def ours(number: int) -> Run:
             here = fresh(home, f"larder-{number}")
-            with bench.object_store(here / "store") as store, bench.server_over(store, here / "data") as server:
-                saved = bench.client(server.addr, here / "memory").save("first", home, "grown")
-                cpu = saved.cost.cpu + server.cpu() + store.cpu()
-                return Run(saved.cost.seconds, cpu, saved.cost.peak_kib, server.peak_kib() + store.peak_kib(), saved.new_bytes)
+            with ExitStack() as servers:
+                store = servers.enter_context(bench.object_store(here / "store"))
+                server = servers.enter_context(bench.server_over(store, here / "data"))
+                node = servers.enter_context(bench.node_below(server, here / "node")) if by_node else None
+                saved = bench.client((node or server).addr, here / "memory").save("first", home, "grown")
+                seconds = saved.cost.seconds + (node.until_sent() if node else 0)
+                running = [each for each in (store, server, node) if each]
+                cpu = saved.cost.cpu + sum(each.cpu() for each in running)
+                return Run(seconds, cpu, saved.cost.peak_kib, sum(each.peak_kib() for each in running), saved.new_bytes)
 
         def theirs(number: int) -> Run:
             here = fresh(home, f"peer-{number}")
@@ -44,9 +49,12 @@ def saves(bench: Bench, peer: str, upload: Upload) -> tuple[Side, Side, list[str
     return *sides, [about(bench, size)]
 
 
-def restores(bench: Bench, peer: str, upload: Upload, download: Download) -> tuple[Side, Side, list[str]]:
-    """To empty folders, on a machine that has never seen the tree, from a store and a server that have just stored it."""
-    bench.need_room(2.4 + bench.rounds * 2.05)
+def restores(
+    bench: Bench, peer: str, upload: Upload, download: Download, *, by_node: bool = False
+) -> tuple[Side, Side, list[str]]:
+    """To empty folders, on a machine that has never seen the tree, from a store and a server that have just stored it; by a node
+    that has never seen it either."""
+    bench.need_room(2.4 + bench.rounds * (2.35 if by_node else 2.05))
     with bench.folder() as home, ExitStack() as servers:
         size = grow(bench.sample.base, home / "grown", bench.tree_bytes)
         notes = [about(bench, size)]
@@ -55,18 +63,25 @@ def restores(bench: Bench, peer: str, upload: Upload, download: Download) -> tup
         larder = servers.enter_context(bench.server_over(store, home / "data")) if bench.larder else None
         if larder:
             bench.client(larder.addr, home / "memory").save("tree", home, "grown")
-            notes.append(f"{giver(larder.signed_urls('tree', home / 'asked'), store)} gives the bytes to Larder's client")
+            receiver = "the node" if by_node else "Larder's client"
+            notes.append(f"{giver(larder.signed_urls('tree', home / 'asked'), store)} gives the bytes to {receiver}")
             notes.append("the first run of Larder's side is compared with the original, file by file")
 
         def ours(number: int) -> Run:
             assert larder
             here = fresh(home, f"larder-{number}")
-            before = larder.cpu() + store.cpu()
-            restored = bench.client(larder.addr, here / "memory").restore("tree", here)
-            cpu = restored.cost.cpu + larder.cpu() + store.cpu() - before
+            with ExitStack() as beside:
+                node = beside.enter_context(bench.node_below(larder, here / "node")) if by_node else None
+                running = [each for each in (store, larder, node) if each]
+                before = sum(each.cpu() for each in running)
+                restored = bench.client((node or larder).addr, here / "memory").restore("tree", here)
+                cpu = restored.cost.cpu + sum(each.cpu() for each in running) - before
+                peak = sum(each.peak_kib() for each in running)
+                if node and number == 0:
+                    notes.append(f"past the server, from the bucket to the node: {node.status()['node']['direct']['bytes_down'] / 1e6:.1f} MB")
             if number == 0 and (wrong := differences(home / "grown", here / "grown")):
                 raise Failed(f"restored wrongly: {wrong[:5]}")
-            return Run(restored.cost.seconds, cpu, restored.cost.peak_kib, larder.peak_kib() + store.peak_kib(), restored.new_bytes)
+            return Run(restored.cost.seconds, cpu, restored.cost.peak_kib, peak, restored.new_bytes)
 
         def theirs(number: int) -> Run:
             here = fresh(home, f"peer-{number}")

@@ -78,6 +78,15 @@ class LarderServer(Server):
         code, body = self.get("/status")
         return json.loads(body) if code == 200 else {}
 
+    def until_sent(self) -> float:
+        """Seconds until a node's spool is empty: all that was saved here is published above."""
+        start = time.monotonic()
+        while self.status()["node"]["spool_entries"]:
+            if time.monotonic() - start > 3600:
+                raise Failed(f"the node did not send what it has: {self.status()['node']}")
+            time.sleep(0.01)
+        return time.monotonic() - start
+
 
 @dataclass(frozen=True)
 class Transfer:

@@ -86,6 +86,12 @@ class Bench:
         with self.server(data, **env) as server:
             yield server
 
+    @contextmanager
+    def node_below(self, larder: LarderServer, data: Path) -> Iterator[LarderServer]:
+        """A node that has seen nothing, with `larder` as its upstream."""
+        with self.server(data, LARDER_UPSTREAM_URL=f"http://{larder.addr}") as node:
+            yield node
+
     @property
     def tree_bytes(self) -> int:
         return int(self.tree_gib * (1 << 30))

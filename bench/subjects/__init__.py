@@ -34,6 +34,8 @@ ALL = [
     bucket_save.SUBJECT,
     bucket_restore.SUBJECT,
     bucket_again.SUBJECT,
+    bucket_save.BY_NODE,
+    bucket_restore.BY_NODE,
     actions_save.SUBJECT,
     actions_restore.SUBJECT,
     bucket_lookup.SUBJECT,
