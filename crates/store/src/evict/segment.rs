@@ -24,6 +24,8 @@ use crate::store::Store;
 
 /// Rows deleted in one operation of the committer: a few milliseconds, for which writers wait.
 const DROPS_AT_ONCE: usize = 2048;
+/// Entries dropped or written again in one operation: a thread that waits for each alone is switched to and from for each.
+const ENTRIES_AT_ONCE: usize = 128;
 /// Bytes written again in one operation.
 const COPY_AT_ONCE: u64 = 1 << 20;
 
@@ -113,20 +115,34 @@ impl Store {
         let own: HashSet<ContentHash> = trailer.lines.iter().map(|line| line.hash).collect();
         let Plan { keep_entries, drop_entries, grants, adoptions, removals, shipments, doomed, .. } = plan;
         let legacy = Legacy { removals, shipments, doomed };
-        for (address, ordinal) in keep_entries {
-            let terms = Terms::housekeeping(weight([8192])).unsynced();
-            evicted.kept += u64::from(queue.call(terms, move |group| copy_entry(group, address, id, ordinal))?);
+        for batch in keep_entries.chunks(ENTRIES_AT_ONCE) {
+            let batch = batch.to_vec();
+            let terms = Terms::housekeeping(weight(batch.iter().map(|_| 8192))).unsynced();
+            evicted.kept += queue.call(terms, move |group| {
+                let mut copied = 0;
+                for (address, ordinal) in batch {
+                    copied += u64::from(copy_entry(group, address, id, ordinal)?);
+                }
+                Ok(copied)
+            })?;
         }
-        for (address, ordinal, revision) in drop_entries {
-            let terms = Terms::housekeeping(weight([2048])).unsynced();
-            evicted.entries += u64::from(queue.call(terms, move |group| {
-                let dropped = group.drop_entry_at(&address, id, ordinal)?;
-                if dropped && older {
-                    // An older segment may hold an earlier value, which must not come back when the index is made anew.
-                    group.append(Removal { revision, address }.to_record());
+        for batch in drop_entries.chunks(ENTRIES_AT_ONCE) {
+            let batch = batch.to_vec();
+            let terms = Terms::housekeeping(weight(batch.iter().map(|_| 2048))).unsynced();
+            evicted.entries += queue.call(terms, move |group| {
+                let mut dropped = 0;
+                for (address, ordinal, revision) in batch {
+                    if group.drop_entry_at(&address, id, ordinal)? {
+                        dropped += 1;
+                        if older {
+                            // An older segment may hold an earlier value, which must not come back when the index is made
+                            // anew.
+                            group.append(Removal { revision, address }.to_record());
+                        }
+                    }
                 }
                 Ok(dropped)
-            })?);
+            })?;
         }
         for grant in grants {
             self.renew_grant(grant, &own)?;
