@@ -24,7 +24,7 @@ use crate::store::Store;
 
 /// Rows deleted in one operation of the committer: a few milliseconds, for which writers wait.
 const DROPS_AT_ONCE: usize = 2048;
-/// Entries dropped or written again in one operation: a thread that waits for each alone is switched to and from for each.
+/// Entries dropped in one operation: a thread that waits for each alone is switched to and from for each.
 const ENTRIES_AT_ONCE: usize = 128;
 /// Bytes written again in one operation.
 const COPY_AT_ONCE: u64 = 1 << 20;
@@ -38,7 +38,8 @@ pub(super) struct Plan {
     pub(super) keep_bytes: u64,
     /// Blobs that are not: their ordinals.
     pub(super) drop: Vec<(ContentHash, u32)>,
-    keep_entries: Vec<(EntryAddress, u32)>,
+    /// Entries in use: their ordinals and the bytes of their records.
+    keep_entries: Vec<(EntryAddress, u32, u64)>,
     /// Entries that are not: their ordinals and revisions.
     pub(super) drop_entries: Vec<(EntryAddress, u32, u64)>,
     grants: Vec<Grant>,
@@ -115,35 +116,8 @@ impl Store {
         let own: HashSet<ContentHash> = trailer.lines.iter().map(|line| line.hash).collect();
         let Plan { keep_entries, drop_entries, grants, adoptions, removals, shipments, doomed, .. } = plan;
         let legacy = Legacy { removals, shipments, doomed };
-        for batch in keep_entries.chunks(ENTRIES_AT_ONCE) {
-            let batch = batch.to_vec();
-            let terms = Terms::housekeeping(weight(batch.iter().map(|_| 8192))).unsynced();
-            evicted.kept += queue.call(terms, move |group| {
-                let mut copied = 0;
-                for (address, ordinal) in batch {
-                    copied += u64::from(copy_entry(group, address, id, ordinal)?);
-                }
-                Ok(copied)
-            })?;
-        }
-        for batch in drop_entries.chunks(ENTRIES_AT_ONCE) {
-            let batch = batch.to_vec();
-            let terms = Terms::housekeeping(weight(batch.iter().map(|_| 2048))).unsynced();
-            evicted.entries += queue.call(terms, move |group| {
-                let mut dropped = 0;
-                for (address, ordinal, revision) in batch {
-                    if group.drop_entry_at(&address, id, ordinal)? {
-                        dropped += 1;
-                        if older {
-                            // An older segment may hold an earlier value, which must not come back when the index is made
-                            // anew.
-                            group.append(Removal { revision, address }.to_record());
-                        }
-                    }
-                }
-                Ok(dropped)
-            })?;
-        }
+        evicted.kept += self.copy_entries(id, keep_entries)?;
+        evicted.entries += self.drop_entries(id, &drop_entries, older)?;
         for grant in grants {
             self.renew_grant(grant, &own)?;
         }
@@ -211,6 +185,53 @@ impl Store {
             }
         }
         Ok(copied)
+    }
+
+    /// Writes entries again at the end of the log.
+    fn copy_entries(&self, id: u32, entries: Vec<(EntryAddress, u32, u64)>) -> Result<u64> {
+        let mut copied = 0;
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let mut entries = entries.into_iter().peekable();
+        while let Some((address, ordinal, length)) = entries.next() {
+            bytes += length;
+            batch.push((address, ordinal));
+            if bytes > COPY_AT_ONCE || entries.peek().is_none() {
+                let batch = std::mem::take(&mut batch);
+                let terms = Terms::housekeeping(std::mem::take(&mut bytes)).unsynced();
+                copied += self.core().queue.call(terms, move |group| {
+                    let mut copied = 0;
+                    for (address, ordinal) in batch {
+                        copied += u64::from(copy_entry(group, address, id, ordinal)?);
+                    }
+                    Ok(copied)
+                })?;
+            }
+        }
+        Ok(copied)
+    }
+
+    /// Drops entries, with a record of it where an `older` segment may hold an earlier value: that must not come back when
+    /// the index is made anew.
+    fn drop_entries(&self, id: u32, entries: &[(EntryAddress, u32, u64)], older: bool) -> Result<u64> {
+        let mut dropped = 0;
+        for batch in entries.chunks(ENTRIES_AT_ONCE) {
+            let batch = batch.to_vec();
+            let terms = Terms::housekeeping(weight(batch.iter().map(|_| 2048))).unsynced();
+            dropped += self.core().queue.call(terms, move |group| {
+                let mut dropped = 0;
+                for (address, ordinal, revision) in batch {
+                    if group.drop_entry_at(&address, id, ordinal)? {
+                        dropped += 1;
+                        if older {
+                            group.append(Removal { revision, address }.to_record());
+                        }
+                    }
+                }
+                Ok(dropped)
+            })?;
+        }
+        Ok(dropped)
     }
 
     /// Grants to blobs in other segments must outlive the segment they were written in.
@@ -331,7 +352,7 @@ pub(super) fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer,
                 }
                 if lost || core.heat.is_touched(id, ordinal, rows.now) {
                     plan.keep_bytes += line.record_len();
-                    plan.keep_entries.push((address, ordinal));
+                    plan.keep_entries.push((address, ordinal, line.record_len()));
                 } else {
                     plan.drop_entries.push((address, ordinal, entry.revision));
                 }

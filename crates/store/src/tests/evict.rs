@@ -228,6 +228,38 @@ fn what_is_in_use_is_written_again_with_all_who_have_it() {
 }
 
 #[test]
+fn of_a_segment_full_of_entries_each_is_dropped_or_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let options = Options { segment_len: 4 << 20, ..tight(dir.path(), 64 << 20) };
+    let store = Store::open(options, clock.clone()).unwrap();
+    // In more than one operation of the committer, of either kind: those that are kept have 1.5 MiB of links.
+    let links: Vec<_> = (0..800).map(|n| put(&store, "a", &noise(n, 10)).unwrap().hash).collect();
+    let used = |n: u64| n < 60;
+    let at = |n: u64| address("a", "trusted", "test", &format!("key {n}"));
+    for n in 0..600 {
+        let entry = if used(n) { linked("used", &links) } else { value("not used") };
+        store.put_entry(&at(n), entry, PutIf::Absent).unwrap();
+    }
+    for n in 1000..1100 {
+        put(&store, "a", &noise(n, 100_000)).unwrap();
+    }
+    clock.advance(LONG);
+    for n in (0..600).filter(|n| used(*n)) {
+        assert!(store.get_entry(&at(n), Access::Serve).unwrap().is_some());
+    }
+    store.set_quota(6 << 20);
+    let evicted = evict_all(&store);
+    assert_eq!(evicted.entries, 540, "{evicted:?}");
+    for n in 0..600 {
+        let found = store.get_entry(&at(n), Access::Check).unwrap();
+        assert_eq!(found.map(|entry| entry.links.len()), used(n).then_some(links.len()), "{n}");
+    }
+    // Not where they were, which is gone; some were moved twice.
+    assert!(evicted.kept >= 60 + links.len() as u64, "{evicted:?}");
+}
+
+#[test]
 fn an_entry_that_is_looked_up_again_and_again_promises_its_links_each_time() {
     let dir = tempfile::tempdir().unwrap();
     let clock = HandClock::new();
