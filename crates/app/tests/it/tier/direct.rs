@@ -19,6 +19,8 @@ use larder_testkit::memory::Memory;
 use larder_testkit::s3::{ACCESS_KEY_ID, BUCKET, FakeS3, Fault, Lockout, Operation, REGION, SECRET_ACCESS_KEY};
 use larder_testkit::segment;
 
+use crate::server::PATIENCE;
+
 /// The part that a node's client has.
 fn client_policy() -> Policy {
     let idle = Duration::from_secs(2);
@@ -187,6 +189,22 @@ async fn fetch(client: &UpstreamTier) -> Bytes {
     collect(client.fetch(&acme(), &hashes()).await.unwrap(), 64 << 20).await.unwrap()
 }
 
+/// What comes when the bucket `changes` while all three requests for it are at the bucket.
+async fn fetch_meeting(client: &UpstreamTier, store: &FakeS3, changes: impl FnOnce(&FakeS3)) -> Bytes {
+    store.inject(Operation::Get, Fault::Hold, 3);
+    let all_are_held = async {
+        while store.held() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (came, ()) = tokio::join!(fetch(client), async {
+        tokio::time::timeout(PATIENCE, all_are_held).await.expect("three requests come to the bucket");
+        changes(store);
+        store.release();
+    });
+    came
+}
+
 /// A server that has the chunks, and what the client that sent them put into the bucket.
 async fn with_chunks(world: &World) -> Server {
     let server = world.start().await;
@@ -269,15 +287,11 @@ async fn a_bucket_that_falls_silent_leaves_time_to_ask_the_server() {
 async fn an_object_that_the_bucket_forgot_comes_from_the_server_if_it_has_it() {
     let world = World::new().await;
     let server = with_chunks(&world).await;
-    world.store.inject(Operation::Get, Fault::Hold, 3);
     let client = server.client();
-    let (came, ()) = tokio::join!(fetch(&client), async {
-        while world.store.held() < 3 {
-            tokio::task::yield_now().await;
-        }
-        world.store.keys().iter().for_each(|key| world.store.forget(key));
-        world.store.release();
+    let coming = fetch_meeting(&client, &world.store, |store| {
+        store.keys().iter().for_each(|key| store.forget(key));
     });
+    let came = coming.await;
     assert!(came == segment::body(&contents()));
     assert_eq!(client.direct_status().bytes_down, 0);
 }
@@ -286,19 +300,15 @@ async fn an_object_that_the_bucket_forgot_comes_from_the_server_if_it_has_it() {
 async fn bytes_that_the_bucket_changed_are_counted_and_not_passed_on() {
     let world = World::new().await;
     let server = with_chunks(&world).await;
-    world.store.inject(Operation::Get, Fault::Hold, 3);
     let client = server.client();
-    let (came, ()) = tokio::join!(fetch(&client), async {
-        while world.store.held() < 3 {
-            tokio::task::yield_now().await;
-        }
-        for key in world.store.keys().iter().filter(|key| key.contains("/segments/")) {
-            let mut changed = world.store.object(key).unwrap().to_vec();
+    let coming = fetch_meeting(&client, &world.store, |store| {
+        for key in store.keys().iter().filter(|key| key.contains("/segments/")) {
+            let mut changed = store.object(key).unwrap().to_vec();
             changed.iter_mut().skip(500).step_by(1_000_000).for_each(|byte| *byte ^= 1);
-            world.store.put(key, changed);
+            store.put(key, changed);
         }
-        world.store.release();
     });
+    let came = coming.await;
     assert!(came == segment::body(&contents()));
     let status = client.direct_status();
     assert_eq!((status.bytes_down, status.wrong, status.down), (0, 3, false));
