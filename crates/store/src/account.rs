@@ -191,7 +191,7 @@ impl Store {
         core.index.scan(Table::Entries, &entry_scan_start(ids, ""), |key, row| {
             let row = EntryRow::decode(row)?;
             let (ids, _) = split_entry_key(key, &row)?;
-            if doors.contains(&ids[2]) && core.heat.is_alive(row.segment, row.ordinal, rows.now) {
+            if doors.contains(&ids[2]) && core.heat.is_alive(row.segment, row.ordinal) {
                 each(ids, key, &row);
             }
             Ok(true)

@@ -179,14 +179,19 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    pub(crate) fn to_record(&self) -> Record {
+    /// The name of the record of a grant of nothing but what was written in the same group: it may go with its segment, and
+    /// the trailer tells without a look at its body.
+    pub(crate) const LOCAL: ContentHash = ContentHash::sha256([0xff; 32]);
+
+    /// The record; `is_local` if all it names was written in the same group.
+    pub(crate) fn to_record(&self, is_local: bool) -> Record {
         let mut body = Writer::with_capacity(140 + self.hashes.len() * ContentHash::KEY_LEN);
         body.text(self.namespace.as_str());
         body.count(self.hashes.len());
         for hash in &self.hashes {
             body.hash(hash);
         }
-        Record::other(RecordKind::Grant, None, body.0.into())
+        Record::other(RecordKind::Grant, is_local.then_some(Self::LOCAL), body.0.into())
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self> {

@@ -15,9 +15,6 @@ use crate::row::EntryRow;
 
 /// Rows above LMDB after which a checkpoint is made.
 const ROWS_MAX: usize = 16 << 10;
-/// As [`ROWS_MAX`], while segments are evicted: the more rows are deleted in one go, in the order of their keys, the more of
-/// them share a page.
-const ROWS_MAX_EVICTING: usize = 8 * ROWS_MAX;
 /// Bytes of log after which a checkpoint is made: about what the next opening reads again.
 const LOG_MAX: u64 = 32 << 20;
 /// Rows above LMDB at which the committer waits for the checkpoint: memory is bounded however slow the disk is.
@@ -49,8 +46,7 @@ impl Checkpointer {
         let rows = core.index.overlay.waiting();
         let mut wish = self.wish.lock();
         wish.log += bytes;
-        let most = if core.evicting.load(Ordering::Relaxed) { ROWS_MAX_EVICTING } else { ROWS_MAX };
-        if rows > most || wish.log > LOG_MAX {
+        if rows > ROWS_MAX || wish.log > LOG_MAX {
             wish.wanted = true;
             self.changed.notify_one();
         }
@@ -166,11 +162,10 @@ impl Core {
         self.index.overlay.end_flush();
         self.readers_flushed();
         self.health.checkpoints.fetch_add(1, Ordering::Relaxed);
-        self.usage.index.store(self.index.used_bytes()?, Ordering::Relaxed);
-        Ok(())
+        self.measure_index()
     }
 
-    fn before_commit(&self) -> Result<()> {
+    pub(crate) fn before_commit(&self) -> Result<()> {
         self.disk.before_index_commit().map_err(|error| disk_error("commit index", "index", error))
     }
 

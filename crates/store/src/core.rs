@@ -48,8 +48,6 @@ pub(crate) struct Core {
     pub(crate) has_readers: AtomicBool,
     pub(crate) recipes: Mutex<RecipeCache>,
     pub(crate) whole: Mutex<WholeEntries>,
-    /// Segments are being evicted: their rows are collected before a checkpoint.
-    pub(crate) evicting: AtomicBool,
     /// Held while a checkpoint is made.
     pub(crate) checkpoint: Mutex<()>,
     /// Parts of uploads that someone works on.

@@ -186,7 +186,7 @@ impl Store {
             if full.starts_with(&prefix.prefix)
                 && door.is_none_or(|door| ids[2] == door)
                 && after.is_none_or(|after| age < after)
-                && core.heat.is_alive(decoded.segment, decoded.ordinal, rows.now)
+                && core.heat.is_alive(decoded.segment, decoded.ordinal)
             {
                 newest.push(Reverse((age, key.to_vec(), Bytes::copy_from_slice(row))));
                 if newest.len() > limit.saturating_add(1) {
@@ -227,7 +227,7 @@ impl Store {
             let Some(key) = group.find_entry_key(&address)? else { return Ok(false) };
             let Some(row) = group.get(Table::Entries, &key)? else { return Ok(false) };
             let row = EntryRow::decode(&row)?;
-            let was_there = group.core.heat.is_alive(row.segment, row.ordinal, group.now);
+            let was_there = group.core.heat.is_alive(row.segment, row.ordinal);
             remove_unless_replaced(group, &Removal { revision: row.revision, address })?;
             Ok(was_there)
         })

@@ -1,5 +1,8 @@
 //! Eviction: space comes back by dropping whole segments, oldest first.
 //!
+//! Whatever the number of records in it, that costs a look at those in use and one record in the log: the rows of the
+//! others stay in the index, where they count as absent, until [`crate::Store::prune_step`] clears them away.
+//!
 //! What is in use (touched within the retention time) is written again at the end of the log before its segment goes;
 //! a segment that is leased, or whose records were promised to stay in place, is left alone. A segment is dropped only if
 //! that frees at least a quarter of it, so that full means full and not busy.
@@ -32,9 +35,9 @@ const SEGMENTS_AT_ONCE: usize = 8;
 pub struct Evicted {
     /// Segments dropped.
     pub segments: u64,
-    /// Blobs that are gone.
+    /// Records of blobs that are gone, those that a later one had replaced among them.
     pub blobs: u64,
-    /// Entries that are gone.
+    /// Records of entries that are gone, those that a later one had replaced among them.
     pub entries: u64,
     /// Blobs and entries written again because they are in use.
     pub kept: u64,
@@ -227,10 +230,8 @@ impl Store {
         work: impl FnOnce(&mut Progress, &mut Evicted) -> Result<()>,
     ) -> Result<Evicted> {
         let core = self.core();
-        core.evicting.store(true, Ordering::Relaxed);
         let mut evicted = Evicted::default();
         let dropped = work(progress, &mut evicted);
-        core.evicting.store(false, Ordering::Relaxed);
         self.remove_dropped(progress)?;
         core.health.evicted_segments.fetch_add(evicted.segments, Ordering::Relaxed);
         core.health.evicted_blobs.fetch_add(evicted.blobs, Ordering::Relaxed);
@@ -268,8 +269,7 @@ impl Store {
         }
         match core.checkpoint(false) {
             Ok(()) => {}
-            // Without space the index cannot be written, and without this there will be no space. Rows of a segment that is
-            // not there are absent, only not cleared away.
+            // Without space the index cannot be written, and without this there will be no space.
             Err(error) if error.kind() == ErrorKind::Full => {
                 tracing::warn!(%error, "segments are removed before the index knows");
             }
@@ -277,11 +277,17 @@ impl Store {
         }
         while let Some((id, length)) = progress.dropped.last().copied() {
             let path = core.files.path(id);
+            let file = core.disk.open(&path).ok();
             match core.disk.remove(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).at("remove evicted segment", &path);
                 }
                 _ => {}
+            }
+            // The kernel gives back pages and blocks when the last one lets go of a file. That takes longer than all else
+            // here, so a worker does it, unless someone waits for the space.
+            if !core.usage.disk_full.load(Ordering::Relaxed) {
+                drop(core.pool.run(move || drop(file)));
             }
             // A reader may have opened it again since it was dropped.
             core.files.set_stub(id, None);

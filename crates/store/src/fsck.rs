@@ -8,6 +8,7 @@ use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 use larder_base::{Clock, ContentHash, Error, ErrorKind, Result};
 
 use crate::archive::Hollow;
+use crate::codec::Reader;
 use crate::disk::{Disk, FsDisk, OnDisk, read_exact_at};
 use crate::files::{SEGMENTS, segment_of, segment_path, stub_of, stub_path};
 use crate::format::check_format;
@@ -32,6 +33,9 @@ pub struct Report {
     pub bad_records: u64,
     /// Rows of the index that point to no good record of that name. Absent to every reader.
     pub dangling_rows: u64,
+    /// Rows of the index that point into an evicted segment, and are to be pruned. Absent to every reader; nothing is
+    /// wrong with them.
+    pub stale_rows: u64,
     /// Chunk records that are in the bucket only, and were not read.
     pub remote_records: u64,
     /// Bytes after the last group of the log: what a crash left, cut off by the next opening.
@@ -190,28 +194,41 @@ fn check_stub(disk: &FsDisk, id: u32, report: &mut Report, places: &mut Places) 
 
 fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
     let index = Index::open(&dir.join("index"))?;
+    let mut known = BTreeSet::new();
+    index.scan(Table::Segments, &[], |key, _| {
+        known.insert(Reader::new(key, "key of table segments").u32()?.swap_bytes());
+        Ok(true)
+    })?;
     let mut dangling = Vec::new();
+    let mut stale = 0;
     index.scan(Table::Blobs, &[], |key, row| {
-        let row = BlobRow::decode(row)?;
+        let place = BlobRow::decode(row)?.place;
         let hash = ContentHash::from_key(key);
-        let found = places.get(&(row.place.segment, row.place.offset));
+        let found = places.get(&(place.segment, place.offset));
         if hash.is_none() || found != hash.as_ref() {
-            dangling.push(format!(
-                "index: blob {hash:?} is not at offset {} of segment {}",
-                row.place.offset, row.place.segment
-            ));
+            if known.contains(&place.segment) {
+                let (offset, segment) = (place.offset, place.segment);
+                dangling.push(format!("index: blob {hash:?} is not at offset {offset} of segment {segment}"));
+            } else {
+                stale += 1;
+            }
         }
         Ok(true)
     })?;
     let segments: BTreeSet<u32> = places.keys().map(|(segment, _)| *segment).collect();
     index.scan(Table::Entries, &[], |_, row| {
-        let row = EntryRow::decode(row)?;
-        let is_there = || [segment_path, stub_path].iter().any(|path| dir.join(path(row.segment)).exists());
-        if !segments.contains(&row.segment) && !is_there() {
-            dangling.push(format!("index: an entry points to segment {}, which is not there", row.segment));
+        let segment = EntryRow::segment_of(row)?;
+        let is_there = || [segment_path, stub_path].iter().any(|path| dir.join(path(segment)).exists());
+        if !segments.contains(&segment) && !is_there() {
+            if known.contains(&segment) {
+                dangling.push(format!("index: an entry points to segment {segment}, which is not there"));
+            } else {
+                stale += 1;
+            }
         }
         Ok(true)
     })?;
+    report.stale_rows = stale;
     report.dangling_rows = dangling.len() as u64;
     dangling.into_iter().for_each(|text| report.problem(text));
     Ok(())

@@ -24,7 +24,7 @@ pub(crate) struct Group<'a> {
     first_ordinal: u32,
     pub(crate) pieces: Vec<Bytes>,
     pub(crate) lines: Vec<TrailerLine>,
-    grants: Vec<Grant>,
+    grants: Vec<(Grant, bool)>,
     /// Segments that need a durable touch mark with this group.
     pub(crate) due: MarksDue,
     pub(crate) held_due: MarksDue,
@@ -90,11 +90,11 @@ impl<'a> Group<'a> {
         let (hash, size) = (record.header.hash, u64::from(record.header.raw_len));
         let id = self.rows.name_id(namespace.as_str())?;
         self.append_blob_of(record, size, vec![id]);
-        self.note_grant(namespace, &[hash]);
+        self.note_grant(namespace, &[hash], true);
         Ok(())
     }
 
-    fn append_blob_of(&mut self, record: Record, size: u64, namespaces: Vec<u32>) {
+    pub(crate) fn append_blob_of(&mut self, record: Record, size: u64, namespaces: Vec<u32>) {
         let line = TrailerLine::from(&record.header);
         if line.kind == RecordKind::Recipe
             && let Ok(recipe) = Recipe::decode(&record.body)
@@ -115,14 +115,16 @@ impl<'a> Group<'a> {
     /// Gives a namespace blobs that are here. The records of all grants of a group are written together.
     pub(crate) fn grant(&mut self, namespace: &Namespace, hashes: &[ContentHash]) -> Result<()> {
         self.rows.grant(namespace, hashes)?;
-        self.note_grant(namespace, hashes);
+        self.note_grant(namespace, hashes, false);
         Ok(())
     }
 
-    fn note_grant(&mut self, namespace: &Namespace, hashes: &[ContentHash]) {
-        match self.grants.iter_mut().find(|grant| grant.namespace == *namespace) {
-            Some(grant) => grant.hashes.extend_from_slice(hashes),
-            None => self.grants.push(Grant { namespace: namespace.clone(), hashes: hashes.to_vec() }),
+    /// Adds to the records of grants; `is_local` if the blobs were appended to this group, with this namespace in their rows.
+    pub(crate) fn note_grant(&mut self, namespace: &Namespace, hashes: &[ContentHash], is_local: bool) {
+        let same = |(grant, local): &&mut (Grant, bool)| *local == is_local && grant.namespace == *namespace;
+        match self.grants.iter_mut().find(same) {
+            Some((grant, _)) => grant.hashes.extend_from_slice(hashes),
+            None => self.grants.push((Grant { namespace: namespace.clone(), hashes: hashes.to_vec() }, is_local)),
         }
     }
 
@@ -134,8 +136,8 @@ impl<'a> Group<'a> {
 
     /// Adds what ends a group: its grants, its marks and the commit. `synced` is how far the segment is durable.
     pub(crate) fn finish(&mut self, synced: u64) -> Result<()> {
-        for grant in std::mem::take(&mut self.grants) {
-            self.append(grant.to_record());
+        for (grant, is_local) in std::mem::take(&mut self.grants) {
+            self.append(grant.to_record(is_local));
         }
         let time = self.rows.now;
         for (held, due) in [(false, std::mem::take(&mut self.due)), (true, std::mem::take(&mut self.held_due))] {

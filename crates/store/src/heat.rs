@@ -38,10 +38,28 @@ pub(crate) struct Epoch {
     losses: u64,
 }
 
+/// Records of a segment, by their ordinals.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InUse {
+    whole: bool,
+    words: Vec<u64>,
+}
+
+impl InUse {
+    pub(crate) fn contains(&self, ordinal: u32) -> bool {
+        let in_word = |word: &u64| word >> (ordinal % 64) & 1 == 1;
+        self.whole || self.words.get(ordinal as usize / 64).is_some_and(in_word)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.whole && self.words.iter().all(|word| *word == 0)
+    }
+}
+
 #[derive(Debug, Default)]
 struct SegmentHeat {
-    /// Being evicted: records not touched until now are given up.
-    frozen: bool,
+    /// Being evicted since this slice: records that were not in use then are given up.
+    frozen: Option<u64>,
     pins: u32,
     touched: Vec<(u64, Vec<u64>)>,
     /// The last slice in which every record counts as touched.
@@ -60,8 +78,9 @@ impl SegmentHeat {
         self.whole.is_some_and(&lives) || self.touched.iter().any(|(slice, bits)| lives(*slice) && in_bits(bits))
     }
 
-    fn is_alive(&self, ordinal: u32, lives: impl Fn(u64) -> bool) -> bool {
-        (!self.frozen || self.is_touched(ordinal, lives)) && !self.bad.contains(&ordinal)
+    fn is_alive(&self, ordinal: u32) -> bool {
+        // By the time of the freeze, for whoever asks: what the eviction takes for unused must not come to be promised.
+        self.frozen.is_none_or(|frozen| self.is_touched(ordinal, lives_at(frozen))) && !self.bad.contains(&ordinal)
     }
 
     fn may_freeze(&self, lives: impl Fn(u64) -> bool) -> bool {
@@ -86,6 +105,12 @@ impl SegmentHeat {
     }
 }
 
+/// Whether a touch in a slice still counts in the slice `now`. One in the future, after the clock was set back, counts for
+/// as long as the step back was short, and then no more: it must not pin a segment for ever.
+fn lives_at(now: u64) -> impl Fn(u64) -> bool + Copy {
+    move |slice| slice.abs_diff(now) <= SLICES
+}
+
 /// The use of every live segment. A segment that is not here does not exist.
 pub(crate) struct Heat {
     slice_ms: u64,
@@ -104,11 +129,8 @@ impl Heat {
         time.as_millis() / self.slice_ms
     }
 
-    /// Whether a touch in a slice still counts at `now`. One in the future, after the clock was set back, counts for as
-    /// long as the step back was short, and then no more: it must not pin a segment for ever.
     fn lives(&self, now: Timestamp) -> impl Fn(u64) -> bool + Copy + use<> {
-        let now = self.slice(now);
-        move |slice| slice.abs_diff(now) <= SLICES
+        lives_at(self.slice(now))
     }
 
     /// The present epoch. Whoever is to rely on it asks before the first touch.
@@ -156,18 +178,17 @@ impl Heat {
     pub(crate) fn touch(&self, id: u32, ordinal: u32, now: Timestamp) -> Touch {
         let Some(segment) = self.segment(id) else { return Touch::Gone };
         let mut segment = segment.lock();
-        let lives = self.lives(now);
-        if !segment.is_alive(ordinal, lives) {
+        if !segment.is_alive(ordinal) {
             return Touch::Gone;
         }
         let slice = self.slice(now);
-        segment.set(slice, ordinal, lives);
+        segment.set(slice, ordinal, self.lives(now));
         Touch::Kept { mark_due: segment.marked != Some(slice) }
     }
 
     /// Whether a record exists: its segment does, and eviction has not given it up.
-    pub(crate) fn is_alive(&self, id: u32, ordinal: u32, now: Timestamp) -> bool {
-        self.segment(id).is_some_and(|segment| segment.lock().is_alive(ordinal, self.lives(now)))
+    pub(crate) fn is_alive(&self, id: u32, ordinal: u32) -> bool {
+        self.segment(id).is_some_and(|segment| segment.lock().is_alive(ordinal))
     }
 
     /// A record is bad: it is gone from now on, before the index forgets it. Says whether that is news.
@@ -240,24 +261,24 @@ impl Heat {
         self.segment(id).is_some_and(|segment| segment.lock().may_freeze(self.lives(now)))
     }
 
-    /// Begins the eviction of a segment, unless it is leased or held. From now on a record that was not touched is gone;
-    /// one that was will be written again elsewhere.
+    /// Begins the eviction of a segment, unless it is leased or held. From now on a record that is not in use is gone; one
+    /// that is will be written again elsewhere.
     pub(crate) fn freeze(&self, id: u32, now: Timestamp) -> bool {
         let Some(segment) = self.segment(id) else { return false };
         let mut segment = segment.lock();
         if !segment.may_freeze(self.lives(now)) {
             return false;
         }
-        segment.frozen = true;
+        segment.frozen = Some(self.slice(now));
         drop(segment);
         self.lose();
         true
     }
 
     /// As [`Heat::freeze`], of a segment whose chunks are lost: nothing that was promised of them can be kept.
-    pub(crate) fn freeze_lost(&self, id: u32) -> bool {
+    pub(crate) fn freeze_lost(&self, id: u32, now: Timestamp) -> bool {
         self.segment(id).is_some_and(|segment| {
-            segment.lock().frozen = true;
+            segment.lock().frozen = Some(self.slice(now));
             self.lose();
             true
         })
@@ -266,36 +287,29 @@ impl Heat {
     /// Gives up an eviction that failed.
     pub(crate) fn thaw(&self, id: u32) {
         if let Some(segment) = self.segment(id) {
-            segment.lock().frozen = false;
+            segment.lock().frozen = None;
         }
     }
 
-    /// Whether a record was touched so lately that it must stay.
-    pub(crate) fn is_touched(&self, id: u32, ordinal: u32, now: Timestamp) -> bool {
-        self.segment(id).is_some_and(|segment| segment.lock().is_touched(ordinal, self.lives(now)))
-    }
-
-    /// How many of the first `records` records of a segment were touched so lately that they must stay.
-    pub(crate) fn touched_count(&self, id: u32, records: u32, now: Timestamp) -> u32 {
-        let Some(segment) = self.segment(id) else { return 0 };
+    /// The records of a segment that were touched so lately, at `now` or when it was frozen, that they must stay.
+    pub(crate) fn in_use(&self, id: u32, now: Timestamp) -> InUse {
+        let Some(segment) = self.segment(id) else { return InUse::default() };
         let segment = segment.lock();
-        let lives = self.lives(now);
-        if segment.whole.is_some_and(lives) {
-            return records;
-        }
-        let mut union = vec![0_u64; records as usize / 64 + 1];
+        let lives = lives_at(segment.frozen.unwrap_or(self.slice(now)));
+        let mut words = Vec::new();
         for (_, bits) in segment.touched.iter().filter(|(slice, _)| lives(*slice)) {
-            union.iter_mut().zip(bits).for_each(|(all, some)| *all |= some);
+            words.resize(words.len().max(bits.len()), 0);
+            words.iter_mut().zip(bits).for_each(|(all, some)| *all |= some);
         }
-        union.iter().map(|word| word.count_ones()).sum()
+        InUse { whole: segment.whole.is_some_and(lives), words }
     }
 
     /// Keeps a segment from being evicted until [`Heat::unpin`]; false when it does not exist or is being evicted.
     pub(crate) fn pin(&self, id: u32) -> bool {
         self.segment(id).is_some_and(|segment| {
             let mut segment = segment.lock();
-            segment.pins += u32::from(!segment.frozen);
-            !segment.frozen
+            segment.pins += u32::from(segment.frozen.is_none());
+            segment.frozen.is_none()
         })
     }
 

@@ -47,6 +47,8 @@ pub(crate) mod meta {
     pub(crate) const NEXT_NAME: &[u8] = b"next-name";
     pub(crate) const REVISION: &[u8] = b"revision";
     pub(crate) const CLEAN: &[u8] = b"clean";
+    /// At most so many rows are of records in segments that are no more.
+    pub(crate) const STALE: &[u8] = b"stale";
 }
 
 /// The order in which tables are flushed; see [`Index::flush`].
@@ -215,8 +217,57 @@ impl Index {
         flush.transaction.commit().map_err(failed)
     }
 
+    /// Deletes those rows of a table that `is_stale`, of at most `most` rows beyond the key `after`, as LMDB has them, and
+    /// the rows of these keys in the tables `with`, which have no keys of their own. Nothing may be flushed meanwhile: LMDB
+    /// has one writer.
+    pub(crate) fn prune(
+        &self,
+        table: Table,
+        after: &[u8],
+        most: usize,
+        with: &[Table],
+        before_commit: &dyn Fn() -> Result<()>,
+        mut is_stale: impl FnMut(&Flush<'_>, &[u8]) -> Result<bool>,
+    ) -> Result<Pruning> {
+        let failed = |error| self.failed("prune index", error);
+        let mut flush = self.begin_flush().map_err(failed)?;
+        let from = if after.is_empty() { Bound::Unbounded } else { Bound::Excluded(after) };
+        let rows = self.tables[table as usize].range(&flush.transaction, &(from, Bound::Unbounded)).map_err(failed)?;
+        // The first and the last key of rows beside each other: to find a row costs more than to delete it.
+        let mut runs: Vec<(&[u8], &[u8])> = Vec::new();
+        let (mut seen, mut deleted, mut last, mut in_run) = (0, 0, None, false);
+        for item in rows.take(most) {
+            let (key, row) = item.map_err(failed)?;
+            let stale = is_stale(&flush, row)?;
+            match runs.last_mut().filter(|_| in_run) {
+                Some((_, last)) if stale => *last = key,
+                _ if stale => runs.push((key, key)),
+                _ => {}
+            }
+            (in_run, last) = (stale, Some(key));
+            seen += 1;
+            deleted += u64::from(stale);
+        }
+        let last = last.filter(|_| seen == most).map(<[u8]>::to_vec);
+        let runs: Vec<(Vec<u8>, Vec<u8>)> =
+            runs.into_iter().map(|(first, last)| (first.to_vec(), last.to_vec())).collect();
+        for table in std::iter::once(&table).chain(with) {
+            for (first, last) in &runs {
+                flush.delete_range(*table, first, last).map_err(failed)?;
+            }
+        }
+        before_commit()?;
+        flush.transaction.commit().map_err(failed)?;
+        Ok(Pruning { deleted, last })
+    }
+
     fn begin_flush(&self) -> heed::Result<Flush<'_>> {
         Ok(Flush { transaction: self.env.write_txn()?, tables: &self.tables })
+    }
+
+    /// Whether LMDB has a row.
+    pub(crate) fn has_row(&self, flush: &Flush<'_>, table: Table, key: &[u8]) -> Result<bool> {
+        Ok(flush.get(table, key).map_err(|error| self.failed("read index", error))?.is_some())
     }
 
     /// Rows of a table, flushed or not, by count of LMDB alone: exact after a checkpoint.
@@ -239,6 +290,14 @@ impl Index {
     }
 }
 
+/// What [`Index::prune`] did.
+pub(crate) struct Pruning {
+    /// Rows deleted, without those in other tables.
+    pub(crate) deleted: u64,
+    /// The key to go on behind; `None` at the end of the table.
+    pub(crate) last: Option<Vec<u8>>,
+}
+
 /// A transaction that writes.
 pub(crate) struct Flush<'a> {
     transaction: heed::RwTxn<'a>,
@@ -256,6 +315,12 @@ impl Flush<'_> {
 
     pub(crate) fn delete(&mut self, table: Table, key: &[u8]) -> heed::Result<()> {
         self.tables[table as usize].delete(&mut self.transaction, key).map(drop)
+    }
+
+    /// Deletes the rows from one key to another, both included.
+    fn delete_range(&mut self, table: Table, first: &[u8], last: &[u8]) -> heed::Result<()> {
+        let range = (Bound::Included(first), Bound::Included(last));
+        self.tables[table as usize].delete_range(&mut self.transaction, &range).map(drop)
     }
 
     pub(crate) fn clear(&mut self, table: Table) -> heed::Result<()> {

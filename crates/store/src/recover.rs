@@ -7,9 +7,7 @@ use std::sync::atomic::Ordering;
 use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 use larder_base::{ErrorKind, Result, Timestamp};
 
-use crate::body::{
-    Adoption, Grant, Origin, Placed, Recipe, Removal, Shipment, TouchMark, Trailer, TrailerLine, decode_eviction,
-};
+use crate::body::{Adoption, Grant, Origin, Placed, Recipe, Removal, Shipment, TouchMark, decode_eviction};
 use crate::codec::Reader;
 use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk};
@@ -90,7 +88,7 @@ pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
         }
     }
     core.usage.staging.store(bytes, Ordering::Relaxed);
-    core.usage.index.store(core.index.used_bytes()?, Ordering::Relaxed);
+    core.measure_index()?;
     Ok((log, outcome))
 }
 
@@ -137,7 +135,7 @@ impl Replay<'_> {
             } else {
                 tracing::error!(segment = id, "a segment is missing; what was in it is absent");
                 self.outcome.lost_segments += 1;
-                self.rows.delete(Table::Segments, &id.to_be_bytes());
+                self.rows.retire_segment(*id)?;
             }
         }
         if self.outcome.clean {
@@ -446,21 +444,15 @@ impl Replay<'_> {
 
     fn evict(&mut self, id: u32) -> Result<()> {
         self.rows.reserve_segment_id(id)?;
-        self.rows.delete(Table::Segments, &id.to_be_bytes());
+        self.rows.retire_segment(id)?;
         self.core.heat.remove(id);
         let doomed = self.rows.doom(id)?;
         if let (Some(archive), Some(row)) = (&self.core.archive, doomed) {
             archive.set(id, Some(row));
         }
-        let Some(length) = self.files.get(&id).copied() else { return Ok(()) };
-        let path = self.core.files.path(id);
-        let file = self.core.files.get(id).at("open segment", &path)?;
-        let trailer = read_trailer(&*file, length).at("read segment", &path)?.map(|(_, trailer)| trailer);
-        let lines = match trailer {
-            Some(trailer) => trailer.lines,
-            None => read_lines(&*file, length).at("read segment", &path)?.unwrap_or_default(),
-        };
-        drop_rows(&mut self.rows, &*file, id, &Trailer { origin: Origin::Log, lines })?;
+        if !self.files.contains_key(&id) {
+            return Ok(());
+        }
         self.core.usage.segments.fetch_sub(self.on_disk(id), Ordering::Relaxed);
         self.core.files.forget(id);
         if !self.evicted.contains(&id) {
@@ -468,28 +460,4 @@ impl Replay<'_> {
         }
         Ok(())
     }
-}
-
-/// Deletes the rows of everything that lies in a segment.
-fn drop_rows(rows: &mut Rows<'_>, file: &dyn DiskFile, segment: u32, trailer: &Trailer) -> Result<()> {
-    for (ordinal, offset, line) in trailer.placed() {
-        match line.kind {
-            RecordKind::Chunk | RecordKind::Recipe => {
-                rows.drop_blob_at(&line.hash, segment, ordinal)?;
-            }
-            RecordKind::Entry => {
-                if let Some(placed) = read_entry(file, offset, line)? {
-                    rows.drop_entry_at(&placed.address, segment, ordinal)?;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The entry whose record is at this offset; `None` when the record is bad.
-pub(crate) fn read_entry(file: &dyn DiskFile, offset: u64, line: &TrailerLine) -> Result<Option<Placed>> {
-    let body = crate::scan::read_body_at(file, offset, line).at("read entry record", SEGMENTS)?;
-    Ok(body.and_then(|body| Placed::decode(&body).ok()))
 }

@@ -55,6 +55,13 @@ impl BlobRow {
         row.0.into()
     }
 
+    /// The segment that an encoded row is of.
+    pub(crate) fn segment_of(row: &[u8]) -> Result<u32> {
+        let mut reader = Reader::new(row, "row of table blobs");
+        reader.bytes(2)?;
+        reader.u32()
+    }
+
     pub(crate) fn decode(row: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(row, "row of table blobs");
         let kind = RecordKind::from_code(reader.u8()?).ok_or_else(|| reader.malformed())?;
@@ -124,6 +131,13 @@ impl EntryRow {
         };
         reader.end()?;
         Ok(row)
+    }
+
+    /// The segment that an encoded row is of: the fourth field, behind three of 8 bytes.
+    pub(crate) fn segment_of(row: &[u8]) -> Result<u32> {
+        let mut reader = Reader::new(row, "row of table entries");
+        reader.bytes(24)?;
+        reader.u32()
     }
 
     /// Whether an encoded row is of this revision: that is the second field.

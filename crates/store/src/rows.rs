@@ -162,7 +162,7 @@ impl<'a> Rows<'a> {
     }
 
     fn is_alive(&self, segment: u32, ordinal: u32) -> bool {
-        self.coming.contains(&segment) || self.core.heat.is_alive(segment, ordinal, self.now)
+        self.coming.contains(&segment) || self.core.heat.is_alive(segment, ordinal)
     }
 
     /// A blob that a namespace has, with all its chunks, touched. Segments that need a durable mark before this may be
@@ -294,6 +294,12 @@ impl<'a> Rows<'a> {
     /// The row of an entry whose record is still there; the record is touched.
     pub(crate) fn touched_entry(&self, key: &[u8], due: &mut MarksDue) -> Result<Option<EntryRow>> {
         self.settled_entry(key, |row| self.touch(row.segment, row.ordinal, due))
+    }
+
+    /// Whether an entry is at an address, looking only.
+    pub(crate) fn has_entry(&self, address: &EntryAddress) -> Result<bool> {
+        let Some(key) = self.find_entry_key(address)? else { return Ok(false) };
+        Ok(self.settled_entry(&key, |row| self.is_alive(row.segment, row.ordinal))?.is_some())
     }
 
     /// The links of an entry.
@@ -451,6 +457,15 @@ impl<'a> Rows<'a> {
     /// A segment's row.
     pub(crate) fn segment(&self, id: u32) -> Result<Option<SegmentRow>> {
         self.get(Table::Segments, &id.to_be_bytes())?.map(|row| SegmentRow::decode(&row)).transpose()
+    }
+
+    /// A segment is no more. The rows of its records stay and count as absent; they are counted, and pruned when they are
+    /// many.
+    pub(crate) fn retire_segment(&mut self, id: u32) -> Result<()> {
+        let records = self.segment(id)?.map_or(0, |row| u64::from(row.records));
+        self.delete(Table::Segments, &id.to_be_bytes());
+        self.set_number(meta::STALE, self.number(meta::STALE)? + records);
+        Ok(())
     }
 
     /// What is known of the object of a segment.

@@ -50,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) core: Arc<Core>,
     pub(crate) checkpointer: Arc<Checkpointer>,
     pub(crate) evicting: Mutex<crate::evict::Progress>,
+    pub(crate) pruning: Mutex<crate::prune::Progress>,
     pub(crate) repacking: Mutex<crate::evict::Repacking>,
     pub(crate) scrubbing: Mutex<crate::scrub::Progress>,
     /// Held while a segment is shipped.
@@ -116,7 +117,6 @@ impl Store {
             has_readers,
             recipes: Mutex::default(),
             whole: Mutex::default(),
-            evicting: AtomicBool::new(false),
             checkpoint: Mutex::default(),
             parts: Claims::default(),
             names: RwLock::default(),
@@ -145,6 +145,7 @@ impl Store {
             core,
             checkpointer,
             evicting: Mutex::default(),
+            pruning: Mutex::default(),
             repacking: Mutex::default(),
             scrubbing: Mutex::default(),
             shipping: Mutex::default(),

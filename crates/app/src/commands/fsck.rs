@@ -40,6 +40,7 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
             json!({
                 "sound": report.is_sound(), "segments": report.segments, "records": report.records,
                 "bytes": report.bytes, "bad_records": report.bad_records, "dangling_rows": report.dangling_rows,
+                "stale_rows": report.stale_rows,
                 "tail_bytes": report.tail_bytes, "problems": report.problems,
             })
         );

@@ -1,11 +1,12 @@
-//! The store's own work in the background: eviction, scrubbing, checkpoints.
+//! The store's own work in the background: eviction, pruning, scrubbing, checkpoints.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder_base::{BoxFuture, Result};
 use larder_cache::{Job, Jobs, Next};
-use larder_store::{Evicted, Repacked, Scrubbed, StoreService, StoreStatus};
+use larder_store::{Evicted, Pruned, Repacked, Scrubbed, StoreService, StoreStatus};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -14,6 +15,10 @@ use crate::config::ByteSize;
 
 /// How often the quota is looked at.
 const EVICTION_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked for stale rows in the index: a look costs nothing, a pass is made when they are many.
+const PRUNING_EVERY: Duration = Duration::from_secs(10);
+/// The pause between two steps of a pass, as long as a step or longer: checkpoints wait for it.
+const PRUNING_PAUSE: Duration = Duration::from_millis(20);
 /// How often the index follows the log when little is written.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// Bytes that one step of the scrub reads.
@@ -39,11 +44,12 @@ pub fn start(jobs: &Jobs, store: &StoreService, sweep: Option<&BucketSweep>) {
         jobs.start_when_due(Arc::new(Repacking { store: store.clone(), pass: Mutex::default() }));
     }
     jobs.start(Arc::new(Eviction { store: store.clone(), total: Mutex::default() }));
+    jobs.start(Arc::new(Pruning { store: store.clone(), rows: AtomicU64::new(0) }));
     jobs.start_when_due(Arc::new(Scrub { store: store.clone(), total: Mutex::default() }));
     jobs.start(Arc::new(Checkpoint { store: store.clone() }));
 }
 
-/// Brings the data under the quota now, sweeps the bucket once, and tells what was done.
+/// Brings the data under the quota now, prunes the index if that is due, sweeps the bucket once, and tells what was done.
 ///
 /// # Errors
 /// Those of the store.
@@ -55,6 +61,10 @@ pub async fn collect(store: &StoreService, sweep: Option<&BucketSweep>) -> Resul
         if step.is_none() {
             break;
         }
+    }
+    let mut pruned = Pruned::default();
+    while !pruned.wrapped {
+        pruned.add(&store.blocking(larder_store::Store::prune_step).await?);
     }
     let mut removed = Removed::default();
     if let Some(sweep) = sweep {
@@ -71,6 +81,7 @@ pub async fn collect(store: &StoreService, sweep: Option<&BucketSweep>) -> Resul
         "kept": total.kept,
         "offloaded_segments": total.offloaded,
         "freed_bytes": total.bytes,
+        "pruned_rows": pruned.rows,
         "deleted_objects": swept.deleted + swept.orphans,
         "deleted_object_bytes": swept.bytes,
         "deleted_check_objects": checks.objects,
@@ -102,6 +113,30 @@ impl Job for Eviction {
     fn status(&self) -> String {
         let total = self.total.lock();
         format!("{} segments and {} blobs evicted since the start", total.segments, total.blobs)
+    }
+}
+
+/// Rids the index of rows of what was evicted.
+struct Pruning {
+    store: StoreService,
+    rows: AtomicU64,
+}
+
+impl Job for Pruning {
+    fn name(&self) -> &'static str {
+        "pruning"
+    }
+
+    fn step(&self) -> BoxFuture<'_, Result<Next>> {
+        Box::pin(async {
+            let step = self.store.blocking(larder_store::Store::prune_step).await?;
+            self.rows.fetch_add(step.rows, Ordering::Relaxed);
+            Ok(if step.wrapped { Next::After(PRUNING_EVERY) } else { Next::Soon(PRUNING_PAUSE) })
+        })
+    }
+
+    fn status(&self) -> String {
+        format!("{} rows of the index pruned since the start", self.rows.load(Ordering::Relaxed))
     }
 }
 

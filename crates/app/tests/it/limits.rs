@@ -371,7 +371,7 @@ fn jobs_tell_how_they_went_and_can_be_run() {
 
     let jobs = world.ask(OPERATOR, &["jobs"]);
     let names: Vec<_> = jobs["jobs"].as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect();
-    for name in ["eviction", "quota", "scope-expiry", "ci-sweep", "ci-commits"] {
+    for name in ["eviction", "pruning", "quota", "scope-expiry", "ci-sweep", "ci-commits"] {
         assert!(names.contains(&name), "{names:?}");
     }
     let said = String::from_utf8(world.run(OPERATOR, &["jobs", "--run", "quota"]).stdout).unwrap();

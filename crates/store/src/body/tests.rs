@@ -34,7 +34,11 @@ fn every_body_reads_back_as_it_was_written() {
     let removal = Removal { revision: 9, address: address("ns", "pr/7", "door", "key") };
     assert_eq!(Removal::decode(&removal.to_record().body).unwrap(), removal);
     let grant = Grant { namespace: ns("ns"), hashes: vec![hash(1), hash(2)] };
-    assert_eq!(Grant::decode(&grant.to_record().body).unwrap(), grant);
+    for is_local in [false, true] {
+        let record = grant.to_record(is_local);
+        assert_eq!(Grant::decode(&record.body).unwrap(), grant);
+        assert_eq!(record.header.hash == Grant::LOCAL, is_local);
+    }
     let part = PartName { upload: UploadId::from_random([3; 16]), number: 4 };
     let time = Timestamp::from_millis(8);
     let adoption = Adoption { segment: 5, length: 6, time, namespace: ns("ns"), part };

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 use larder_base::segment::RecordKind;
 use larder_base::{ContentHash, ErrorKind, Result, Timestamp};
 
-use super::segment::{Plan, plan};
+use super::segment::{Plan, Scope, plan};
 use crate::archive::Archive;
 use crate::body::{Trailer, TrailerLine};
 use crate::codec::Reader;
@@ -281,7 +281,7 @@ impl Store {
         let Some(file) = core.segment_file(segment)? else { return Ok(None) };
         let length = file.size().at("measure segment", &path)?;
         let Some((_, trailer)) = read_trailer(&*file, length).at("read segment", &path)? else { return Ok(None) };
-        let plan = plan(core, &*file, segment, &trailer, false)?;
+        let plan = plan(core, &*file, segment, &trailer, false, Scope::All)?;
         Ok(Some((trailer, length, plan)))
     }
 }

@@ -22,8 +22,8 @@ use crate::rows::Rows;
 use crate::scan::{Scanner, Step, read_body_at, read_trailer};
 use crate::store::Store;
 
-/// Rows deleted in one operation of the committer: a few milliseconds, for which writers wait.
-const DROPS_AT_ONCE: usize = 2048;
+/// Grants written again in one operation of the committer: a few milliseconds, for which writers wait.
+const GRANTS_AT_ONCE: usize = 2048;
 /// Entries dropped in one operation: a thread that waits for each alone is switched to and from for each.
 const ENTRIES_AT_ONCE: usize = 128;
 /// Bytes written again in one operation.
@@ -36,11 +36,11 @@ pub(super) struct Plan {
     keep: Vec<(u64, u32, TrailerLine)>,
     /// Bytes of the records of these and of the entries in use.
     pub(super) keep_bytes: u64,
-    /// Blobs that are not: their ordinals.
+    /// Blobs that are not, if they were asked for: their ordinals.
     pub(super) drop: Vec<(ContentHash, u32)>,
     /// Entries in use: their ordinals and the bytes of their records.
     keep_entries: Vec<(EntryAddress, u32, u64)>,
-    /// Entries that are not: their ordinals and revisions.
+    /// Entries that are not, if they were asked for: their ordinals and revisions.
     pub(super) drop_entries: Vec<(EntryAddress, u32, u64)>,
     grants: Vec<Grant>,
     adoptions: Vec<Adoption>,
@@ -48,6 +48,17 @@ pub(super) struct Plan {
     shipments: Vec<Shipment>,
     /// Evicted segments whose objects are not deleted yet.
     doomed: Vec<u32>,
+}
+
+/// Which records of a segment a plan tells of beside those in use. To find out costs a look at the index for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// None.
+    InUse,
+    /// Entries.
+    Entries,
+    /// Blobs and entries.
+    All,
 }
 
 /// What the end of a segment's life must hand on.
@@ -70,7 +81,7 @@ impl Store {
 
     /// Drops a segment whose chunks are lost, whatever was promised of them.
     pub(crate) fn evict_lost_segment(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
-        if self.core().heat.freeze_lost(id) { self.evict_or_thaw(id, evicted) } else { Ok(None) }
+        if self.core().heat.freeze_lost(id, self.core().now()) { self.evict_or_thaw(id, evicted) } else { Ok(None) }
     }
 
     fn evict_or_thaw(&self, id: u32, evicted: &mut Evicted) -> Result<Option<u64>> {
@@ -90,36 +101,28 @@ impl Store {
         let Some(file) = core.segment_file(id)? else { return Ok(None) };
         let length = file.size().at("measure segment", &path)?;
         let Some((trailer, hidden)) = table(&*file, length).at("read segment", &path)? else { return Ok(None) };
-        if hidden && core.heat.touched_count(id, u32::MAX >> 6, core.now()) > 0 {
+        if hidden && !core.heat.in_use(id, core.now()).is_empty() {
             // Some of its records cannot be found without the index, and one of them may be in use.
             return Ok(None);
         }
-        let plan = plan(core, &*file, id, &trailer, lost)?;
+        let older = core.heat.ids().first().is_some_and(|oldest| *oldest < id);
+        let scope = if lost || older { Scope::Entries } else { Scope::InUse };
+        let plan = plan(core, &*file, id, &trailer, lost, scope)?;
         if plan.keep_bytes > length - length / 4 && !lost {
             return Ok(None);
         }
         // On the disk, that is: of a segment whose chunks are in the bucket only there is its stub.
         let length = core.files.stub(id).unwrap_or(length);
-        let older = core.heat.ids().first().is_some_and(|oldest| *oldest < id);
         let queue = &core.queue;
-        evicted.kept += self.copy_blobs(&*file, id, &plan.keep)?;
-        for batch in plan.drop.chunks(DROPS_AT_ONCE) {
-            let batch = batch.to_vec();
-            evicted.blobs += queue.call(Terms::housekeeping(0).unsynced(), move |group| {
-                let mut dropped = 0;
-                for (hash, ordinal) in batch {
-                    dropped += u64::from(group.drop_blob_at(&hash, id, ordinal)?);
-                }
-                Ok(dropped)
-            })?;
-        }
-        let own: HashSet<ContentHash> = trailer.lines.iter().map(|line| line.hash).collect();
-        let Plan { keep_entries, drop_entries, grants, adoptions, removals, shipments, doomed, .. } = plan;
+        let (blobs, entries) = (self.copy_blobs(&*file, id, &plan.keep)?, self.copy_entries(id, plan.keep_entries)?);
+        let Plan { drop_entries, grants, adoptions, removals, shipments, doomed, .. } = plan;
         let legacy = Legacy { removals, shipments, doomed };
-        evicted.kept += self.copy_entries(id, keep_entries)?;
-        evicted.entries += self.drop_entries(id, &drop_entries, older)?;
-        for grant in grants {
-            self.renew_grant(grant, &own)?;
+        if older {
+            self.remove_entries(id, &drop_entries)?;
+        }
+        if !grants.is_empty() {
+            let own: HashSet<ContentHash> = trailer.lines.iter().map(|line| line.hash).collect();
+            grants.into_iter().try_for_each(|grant| self.renew_grant(grant, &own))?;
         }
         for adoption in adoptions {
             self.renew_adoption(adoption, id)?;
@@ -149,6 +152,9 @@ impl Store {
             archive.set(id, Some(row));
         }
         evicted.segments += 1;
+        evicted.kept += blobs + entries;
+        evicted.blobs += count(&trailer, &[RecordKind::Chunk, RecordKind::Recipe]) - blobs;
+        evicted.entries += count(&trailer, &[RecordKind::Entry]) - entries;
         evicted.bytes += length;
         Ok(Some(length))
     }
@@ -211,34 +217,29 @@ impl Store {
         Ok(copied)
     }
 
-    /// Drops entries, with a record of it where an `older` segment may hold an earlier value: that must not come back when
-    /// the index is made anew.
-    fn drop_entries(&self, id: u32, entries: &[(EntryAddress, u32, u64)], older: bool) -> Result<u64> {
-        let mut dropped = 0;
+    /// Removes entries for good: an older segment may hold an earlier value, and that must not come back when the index is
+    /// made anew.
+    fn remove_entries(&self, id: u32, entries: &[(EntryAddress, u32, u64)]) -> Result<()> {
         for batch in entries.chunks(ENTRIES_AT_ONCE) {
             let batch = batch.to_vec();
             let terms = Terms::housekeeping(weight(batch.iter().map(|_| 2048))).unsynced();
-            dropped += self.core().queue.call(terms, move |group| {
-                let mut dropped = 0;
+            self.core().queue.call(terms, move |group| {
                 for (address, ordinal, revision) in batch {
                     if group.drop_entry_at(&address, id, ordinal)? {
-                        dropped += 1;
-                        if older {
-                            group.append(Removal { revision, address }.to_record());
-                        }
+                        group.append(Removal { revision, address }.to_record());
                     }
                 }
-                Ok(dropped)
+                Ok(())
             })?;
         }
-        Ok(dropped)
+        Ok(())
     }
 
     /// Grants to blobs in other segments must outlive the segment they were written in.
     fn renew_grant(&self, grant: Grant, own: &HashSet<ContentHash>) -> Result<()> {
         let others: Vec<ContentHash> = grant.hashes.into_iter().filter(|hash| !own.contains(hash)).collect();
         let namespace = grant.namespace;
-        for batch in others.chunks(DROPS_AT_ONCE) {
+        for batch in others.chunks(GRANTS_AT_ONCE) {
             let (batch, namespace) = (batch.to_vec(), namespace.clone());
             let terms = Terms::housekeeping(weight([batch.len() * ContentHash::KEY_LEN])).unsynced();
             self.core().queue.call(terms, move |group| {
@@ -280,7 +281,7 @@ impl Store {
             }
             Ok(())
         })?;
-        for lines in trailer.lines.chunks(DROPS_AT_ONCE) {
+        for lines in trailer.lines.chunks(GRANTS_AT_ONCE) {
             let hashes: Vec<ContentHash> = lines.iter().map(|line| line.hash).collect();
             let terms = Terms::housekeeping(weight([hashes.len() * ContentHash::KEY_LEN])).unsynced();
             core.queue.call(terms, move |group| grant_again(group, adopted, &hashes))?;
@@ -319,14 +320,31 @@ fn is_whole(header: &RecordHeader, body: &Bytes) -> bool {
     header.kind != RecordKind::Chunk || header.open_chunk(body).is_ok()
 }
 
+/// Records of these kinds.
+fn count(trailer: &Trailer, kinds: &[RecordKind]) -> u64 {
+    trailer.lines.iter().filter(|line| kinds.contains(&line.kind)).count() as u64
+}
+
 /// What becomes of a segment, whose chunks may be `lost`.
-pub(super) fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer, lost: bool) -> Result<Plan> {
+pub(super) fn plan(
+    core: &Core,
+    file: &dyn DiskFile,
+    id: u32,
+    trailer: &Trailer,
+    lost: bool,
+    scope: Scope,
+) -> Result<Plan> {
     let rows = Rows::new(core);
+    let in_use = core.heat.in_use(id, rows.now);
     let mut plan = Plan::default();
     let path = core.files.path(id);
     for (ordinal, offset, line) in trailer.placed() {
         let body = || read_body_at(file, offset, line).at("read segment", &path);
         match line.kind {
+            RecordKind::Chunk | RecordKind::Recipe if scope != Scope::All && !in_use.contains(ordinal) => {}
+            RecordKind::Entry if scope == Scope::InUse && !in_use.contains(ordinal) => {}
+            // What it grants goes, or was granted again where it was copied to.
+            RecordKind::Grant if line.hash == Grant::LOCAL => {}
             RecordKind::Chunk | RecordKind::Recipe => {
                 let row = rows.get(Table::Blobs, &line.hash.to_key())?;
                 let place = row.map(|row| BlobRow::decode(&row)).transpose()?.map(|row| row.place);
@@ -334,7 +352,7 @@ pub(super) fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer,
                     continue;
                 }
                 let is_lost = lost && line.kind == RecordKind::Chunk;
-                if !is_lost && core.heat.is_touched(id, ordinal, rows.now) {
+                if !is_lost && in_use.contains(ordinal) {
                     plan.keep_bytes += line.record_len();
                     plan.keep.push((offset, ordinal, *line));
                 } else {
@@ -350,7 +368,7 @@ pub(super) fn plan(core: &Core, file: &dyn DiskFile, id: u32, trailer: &Trailer,
                 if row.is_none_or(|row| row.segment != id || row.ordinal != ordinal) {
                     continue;
                 }
-                if lost || core.heat.is_touched(id, ordinal, rows.now) {
+                if lost || in_use.contains(ordinal) {
                     plan.keep_bytes += line.record_len();
                     plan.keep_entries.push((address, ordinal, line.record_len()));
                 } else {
@@ -403,9 +421,7 @@ fn conclude(group: &mut Group<'_>, id: u32, older: bool, legacy: Legacy) -> Resu
         return Err(Error::new(ErrorKind::Failed, "evict segment", message));
     }
     for removal in legacy.removals.into_iter().filter(|_| older) {
-        let key = group.find_entry_key(&removal.address)?;
-        let there = key.map(|key| group.get(Table::Entries, &key)).transpose()?.flatten();
-        if there.is_none() {
+        if !group.has_entry(&removal.address)? {
             group.append(removal.to_record());
         }
     }
@@ -426,8 +442,8 @@ fn conclude(group: &mut Group<'_>, id: u32, older: bool, legacy: Legacy) -> Resu
     }
     group.append(eviction_record(id));
     let object = group.doom(id)?;
-    group.delete(Table::Segments, &id.to_be_bytes());
-    // Nothing of it is served from here on, and no row speaks of it once this is published.
+    // Nothing of it is served from here on: rows that still speak of it count as absent.
+    group.retire_segment(id)?;
     group.core.heat.remove(id);
     Ok(object)
 }
@@ -436,11 +452,11 @@ impl Group<'_> {
     /// Appends a blob that was here already; all who have it keep it.
     fn append_copy(&mut self, record: Record, row: BlobRow) -> Result<()> {
         let hash = record.header.hash;
-        self.append_blob(record, row.size);
-        for id in row.namespaces {
-            let namespace: Namespace = self.name_of(id)?.parse()?;
-            self.grant(&namespace, &[hash])?;
+        for id in &row.namespaces {
+            let namespace: Namespace = self.name_of(*id)?.parse()?;
+            self.note_grant(&namespace, &[hash], true);
         }
+        self.append_blob_of(record, row.size, row.namespaces);
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ use larder_base::{
     Timestamp,
 };
 
+use crate::index::Table;
+use crate::row::{BlobRow, EntryRow};
 use crate::{Options, Store};
 
 /// A clock that a test moves.
@@ -102,4 +104,29 @@ impl Dice {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
+}
+
+/// Prunes until there is nothing to do.
+pub(crate) fn prune_all(store: &Store) -> Result<u64> {
+    let mut all = crate::Pruned::default();
+    while !all.wrapped {
+        all.add(&store.prune_step()?);
+    }
+    Ok(all.rows)
+}
+
+/// Rows of records in segments that are no more.
+pub(crate) fn stale_rows(store: &Store) -> usize {
+    let core = store.core();
+    let mut stale = 0;
+    let mut count = |table, segment_of: fn(&[u8]) -> Result<u32>| {
+        let rows = core.index.scan(table, &[], |_, row| {
+            stale += usize::from(!core.heat.exists(segment_of(row)?));
+            Ok(true)
+        });
+        rows.unwrap();
+    };
+    count(Table::Blobs, BlobRow::segment_of);
+    count(Table::Entries, EntryRow::segment_of);
+    stale
 }

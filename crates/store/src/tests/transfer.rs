@@ -68,7 +68,7 @@ fn a_part_with_anything_but_true_chunks_is_refused_whole() {
     let store = open(dir.path());
     let good = record(&noise(1, 3000));
     let lie = Record::chunk(ContentHash::of(b"other"), noise(2, 3000), 1);
-    let grant = crate::body::Grant { namespace: ns("victim"), hashes: vec![good.header.hash] }.to_record();
+    let grant = crate::body::Grant { namespace: ns("victim"), hashes: vec![good.header.hash] }.to_record(false);
     let mut damaged = record(&noise(3, 3000));
     let mut body = damaged.body.to_vec();
     body[5] ^= 1;

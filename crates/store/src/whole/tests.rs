@@ -33,7 +33,7 @@ fn every_loss_begins_another_epoch() {
         ("a bad record", |heat| assert!(heat.condemn(1, 0))),
         ("chunks that the bucket lost", |heat| heat.condemn_all(1, [1, 2].into_iter())),
         ("an eviction", |heat| assert!(heat.freeze(1, Timestamp::from_millis(1_000_000)))),
-        ("an eviction in spite of promises", |heat| assert!(heat.freeze_lost(1))),
+        ("an eviction in spite of promises", |heat| assert!(heat.freeze_lost(1, Timestamp::from_millis(1_000_000)))),
         ("a segment that is no more", |heat| heat.remove(1)),
     ];
     for (what, lose) in losses {

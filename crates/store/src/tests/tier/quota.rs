@@ -253,6 +253,12 @@ fn repack_some(store: &Store) -> u64 {
     (0..20).map(|_| store.repack_step().map_or(0, |step| step.segments)).sum()
 }
 
+fn evict_and_prune(store: &Store) -> larder_base::Result<crate::Evicted> {
+    let step = store.evict_step()?;
+    prune_all(store).unwrap();
+    Ok(step)
+}
+
 /// Objects that are there and known. What was put with the answer lost is: the next step of shipping says so.
 fn spoken_of(tier: &Tier, store: &Store) -> usize {
     let archive = store.core().archive.as_ref().unwrap();
@@ -292,7 +298,7 @@ fn nothing_promised_is_dropped_and_both_quotas_are_kept() {
                 }
                 45..66 => drop(store.ship_next()),
                 66..74 => {
-                    if let Ok(step) = store.evict_step() {
+                    if let Ok(step) = evict_and_prune(&store) {
                         offloaded += step.offloaded;
                         evicted += step.segments;
                     }
