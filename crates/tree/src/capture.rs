@@ -26,6 +26,11 @@ use schedule::{FileId, KnownChunk, Outcome, Schedule, Unread};
 use segment::Filler;
 use work::{Crew, FailOnPanic};
 
+/// A segment takes one in so many of the bytes that are to be read: compressed, they fill some ten segments.
+const SEGMENT_SHARE: u64 = 64;
+/// Bytes of a segment at least, if the limit allows them: each costs a request, a file and perhaps an object.
+const SEGMENT_LEAST: usize = 8 * 1024 * 1024;
+
 /// Where new chunks go: what the application does for a save. Called from several threads at once.
 pub trait Sink: Sync {
     /// Those of `chunks` that the other side lacks. What is not among them must stay readable until the save is finished.
@@ -118,7 +123,7 @@ impl Survey {
         let schedule = Schedule::new(limits.held_bytes, limits.threads);
         let (full, segments) = crossbeam_channel::bounded(0);
         let (give_back, sent) = crossbeam_channel::unbounded();
-        let filler = Mutex::new(Filler::new(limits.segment_bytes, full, sent));
+        let filler = Mutex::new(Filler::new(self.segment_bytes(limits), full, sent));
         let manifest = std::thread::scope(|scope| {
             for _ in 0..limits.senders.max(1) {
                 let (segments, give_back) = (segments.clone(), give_back.clone());
@@ -170,6 +175,14 @@ impl Survey {
         run(&Crew { roots: &self.roots, schedule, progress, sending }, 1, 1);
         filler.lock().flush()?;
         schedule.take_outcome().map(|_| manifest)
+    }
+
+    /// Bytes of a segment in this save: less when there is little to send, as the other side checks a segment when all of it
+    /// is there, and should not be left to do most of that when everything is sent.
+    fn segment_bytes(&self, limits: &CaptureLimits) -> usize {
+        let unread: u64 = self.unread_files().map(|unread| unread.expected.size).sum();
+        let share = usize::try_from(unread / SEGMENT_SHARE).unwrap_or(usize::MAX);
+        share.max(SEGMENT_LEAST).min(limits.segment_bytes)
     }
 
     fn unread_files(&self) -> impl Iterator<Item = Unread> + '_ {

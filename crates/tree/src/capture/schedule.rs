@@ -84,7 +84,11 @@ pub(super) struct Settled {
 
 pub(super) struct Schedule {
     state: Mutex<State>,
-    changed: Condvar,
+    /// There may be something to do, or nothing is left.
+    work: Condvar,
+    /// There is something to ask, or nothing is left. Apart from `work`: chunks come by the thousand, and one in hundreds
+    /// makes a question.
+    questions: Condvar,
     limits: Limits,
 }
 
@@ -139,7 +143,8 @@ impl Schedule {
         let cuttings = usize::try_from(cuttings).unwrap_or(usize::MAX);
         Self {
             state: Mutex::default(),
-            changed: Condvar::new(),
+            work: Condvar::new(),
+            questions: Condvar::new(),
             limits: Limits { budget, blocks: Blocks::default(), cuttings, backlog: 2 * threads },
         }
     }
@@ -149,10 +154,22 @@ impl Schedule {
         self.limits.budget.most() + self.state.lock().most_cuttings as u64 * CUT.max_len() as u64
     }
 
+    /// To be called after every change that may give others something to do.
+    fn wake(&self, state: &State) {
+        let is_over = state.failed.is_some() || state.is_finished();
+        self.work.notify_all();
+        if is_over {
+            self.questions.notify_all();
+        } else if !state.known.is_empty() || state.should_ask(&self.limits) {
+            self.questions.notify_one();
+        }
+    }
+
     /// Adds files to be read.
     pub(super) fn add_files(&self, files: impl IntoIterator<Item = Unread>) {
-        self.state.lock().unread.extend(files);
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.unread.extend(files);
+        self.wake(&state);
     }
 
     /// A large file is read to its end, or given up.
@@ -178,16 +195,17 @@ impl Schedule {
         let mut state = self.state.lock();
         state.new_bytes += chunk.digest.size;
         state.new.push(chunk);
-        self.changed.notify_all();
+        self.wake(&state);
     }
 
     pub(super) fn add_cutting(&self, cutting: Box<Cutting>) {
         self.state.lock().cutting.push_back(cutting);
     }
 
-    pub(super) fn add_hashing(&self, hashing: Hashing) {
-        self.state.lock().hashing.push_back(hashing);
-        self.changed.notify_all();
+    pub(super) fn add_hashing(&self, chunks: Vec<Hashing>) {
+        let mut state = self.state.lock();
+        state.hashing.extend(chunks);
+        self.wake(&state);
     }
 
     /// Adds a chunk that the other side is known to lack.
@@ -212,8 +230,9 @@ impl Schedule {
 
     /// Ends everything; the first reason is kept.
     pub(super) fn fail(&self, error: Error) {
-        self.state.lock().failed.get_or_insert(error);
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.failed.get_or_insert(error);
+        self.wake(&state);
     }
 
     /// What came of all work, once every thread is done.
@@ -241,10 +260,10 @@ impl Schedule {
                 return Some(job);
             }
             if state.is_finished() {
-                self.changed.notify_all();
+                self.wake(&state);
                 return None;
             }
-            self.changed.wait(&mut state);
+            self.work.wait(&mut state);
         }
     }
 
@@ -256,7 +275,7 @@ impl Schedule {
         } else {
             state.producing_now -= 1;
         }
-        self.changed.notify_all();
+        self.wake(&state);
     }
 
     /// The next question; `None` when none will follow. Report with [`Schedule::answered`].
@@ -279,10 +298,10 @@ impl Schedule {
                 return Some(Question::New(chunks));
             }
             if state.is_finished() {
-                self.changed.notify_all();
+                self.wake(&state);
                 return None;
             }
-            self.changed.wait(&mut state);
+            self.questions.wait(&mut state);
         }
     }
 
@@ -299,7 +318,7 @@ impl Schedule {
             Question::New(chunks) => state.packing.extend(chunks),
         }
         state.asking_now -= 1;
-        self.changed.notify_all();
+        self.wake(&state);
     }
 }
 

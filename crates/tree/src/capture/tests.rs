@@ -313,6 +313,17 @@ fn the_sinks_failure_ends_the_save() {
     }
 }
 
+#[test]
+fn what_little_there_is_to_send_goes_in_more_than_one_segment() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..50 {
+        put(root.path(), &format!("f{number}"), noise(number, 400_000));
+    }
+    let shelf = Shelf::default();
+    survey(root.path(), Memory::new()).save(&shelf, &limits(), &Progress::new()).unwrap();
+    assert_eq!(shelf.segments.into_inner(), 3, "20 MB of 8 MiB each, so that they are checked while the rest comes");
+}
+
 struct Silent;
 
 impl Sink for Silent {

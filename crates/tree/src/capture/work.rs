@@ -187,9 +187,7 @@ impl Crew<'_> {
             Ok(Step::End { chunks, file, total }) => (chunks, Some((self.look_after_reading(id, &file), total))),
             Err(error) => (Vec::new(), Some((Err(error), 0))),
         };
-        for hashing in chunks {
-            self.schedule.add_hashing(hashing);
-        }
+        self.schedule.add_hashing(chunks);
         let Some((seen, total)) = end else { return };
         self.schedule.cutting_ended();
         let expected = assembly.unread.expected;
