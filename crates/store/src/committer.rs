@@ -323,7 +323,7 @@ impl ActiveLog {
             core.usage.segments.fetch_add(end - self.offset, Ordering::Relaxed);
             self.advance(end, ordinals.end, lines);
         }
-        core.index.overlay.publish(group.into_changes());
+        core.publish(group.into_changes());
         Ok(())
     }
 

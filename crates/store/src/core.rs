@@ -9,13 +9,15 @@ use larder_base::{Clock, ContentHash, Error, ErrorKind, Result, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 use crate::archive::Archive;
+use crate::at_hand::AtHand;
 use crate::body::Recipe;
 use crate::committer::Queue;
 use crate::disk::{Disk, DiskFile};
 use crate::files::SegmentFiles;
 use crate::heat::Heat;
-use crate::index::SharedIndex;
+use crate::index::{SharedIndex, Table};
 use crate::options::Options;
+use crate::overlay::Layer;
 use crate::pool::Pool;
 use crate::readers::ReaderNotes;
 use crate::transfer::Claims;
@@ -48,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) has_readers: AtomicBool,
     pub(crate) recipes: Mutex<RecipeCache>,
     pub(crate) whole: Mutex<WholeEntries>,
+    pub(crate) at_hand: AtHand,
     /// Held while a checkpoint is made.
     pub(crate) checkpoint: Mutex<()>,
     /// Parts of uploads that someone works on.
@@ -59,6 +62,13 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Makes changes of rows visible, all at once.
+    pub(crate) fn publish(&self, changes: Layer) {
+        self.index.overlay.publish(changes, |changes| {
+            self.at_hand.forget(changes.rows(Table::Entries).keys().map(|key| &**key));
+        });
     }
 
     /// Bytes at which the present segment is sealed: less under a small quota, so that there is something to evict.

@@ -92,8 +92,15 @@ impl Store {
         access: Access,
         links_max: u32,
     ) -> Result<Option<Option<Entry>>> {
-        let rows = Rows::glancing(self.core());
+        let core = self.core();
+        let rows = Rows::glancing(core);
         let Some(key) = rows.find_entry_key(address)? else { return Ok(Some(None)) };
+        let (epoch, generation) = (core.heat.epoch(rows.now), core.at_hand.generation());
+        if access == Access::Serve
+            && let Some(entry) = core.at_hand.get(&key, epoch, |entry| self.note_service_at_hand(&key, entry, rows.now))
+        {
+            return Ok(Some(Some(entry)));
+        }
         let mut due = MarksDue::new();
         let Some(row) = rows.touched_entry(&key, &mut due)? else { return Ok(Some(None)) };
         if row.links > links_max {
@@ -102,12 +109,15 @@ impl Store {
         match look_further(&rows, address, key, row, &mut due)? {
             Look::Complete(Whole { key, mut entry, value }) if due.is_empty() && !rows.would_wait() => {
                 if access == Access::Serve && entry.inline.is_none() && value.size <= AT_HAND_MAX_BYTES as u64 {
-                    entry.inline = match self.core().read_body_at_once(&entry.blob.hash, &value)? {
+                    entry.inline = match core.read_body_at_once(&entry.blob.hash, &value)? {
                         Attempt::Done(Some(content)) => Some(content),
                         // Gone or bad by now, so the entry is not whole any more; the way that waits sees to that.
                         Attempt::Done(None) => return Ok(None),
                         Attempt::WouldWait => None,
                     };
+                }
+                if access == Access::Serve && entry.inline.is_some() {
+                    core.at_hand.keep(&key, &entry, epoch, generation);
                 }
                 self.note_service(key, &entry, access, rows.now);
                 Ok(Some(Some(entry)))
@@ -116,10 +126,17 @@ impl Store {
         }
     }
 
+    /// As [`Store::note_service`], of an entry that is at hand and tells that time from now on.
+    fn note_service_at_hand(&self, key: &[u8], entry: &mut Entry, now: Timestamp) {
+        if !is_exact(entry, now) {
+            self.note_service(key.to_vec(), entry, Access::Serve, now);
+            entry.last_served = entry.last_served.max(now);
+        }
+    }
+
     /// Remembers that an entry was served, unless the time it says already is exact enough.
     fn note_service(&self, key: Vec<u8>, entry: &Entry, access: Access, now: Timestamp) {
-        let is_exact = entry.last_served > entry.created && now.since(entry.last_served) < SERVED_EXACT;
-        if access == Access::Serve && !is_exact {
+        if access == Access::Serve && !is_exact(entry, now) {
             let waiting = {
                 let mut served = self.core().served.lock();
                 served.insert(key, now);
@@ -232,6 +249,11 @@ impl Store {
             Ok(was_there)
         })
     }
+}
+
+/// Whether the time of last service that an entry says will do.
+fn is_exact(entry: &Entry, now: Timestamp) -> bool {
+    entry.last_served > entry.created && now.since(entry.last_served) < SERVED_EXACT
 }
 
 /// A row of a listing: when its entry was put and its revision, which order listings, then its index key and the row.

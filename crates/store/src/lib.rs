@@ -11,6 +11,7 @@
 
 mod account;
 mod archive;
+mod at_hand;
 mod blobs;
 mod body;
 mod bucket;

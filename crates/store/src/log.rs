@@ -130,7 +130,7 @@ impl ActiveLog {
         rows.set(Table::Segments, &self.segment.to_be_bytes(), SegmentRow { sealed: true, ..row }.encode());
         core.usage.segments.fetch_add(length - self.offset, Ordering::Relaxed);
         *core.active.write() = Some((next.segment, Arc::clone(&next.file)));
-        core.index.overlay.publish(rows.changes);
+        core.publish(rows.changes);
         core.heat.unpin(self.segment);
         let appended = self.appended;
         *self = next;

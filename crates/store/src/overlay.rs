@@ -87,9 +87,11 @@ impl Overlay {
         found
     }
 
-    /// Makes changes visible, all at once.
-    pub(crate) fn publish(&self, changes: Layer) {
-        self.layers.write().current.absorb(changes);
+    /// Makes changes visible, all at once. `meanwhile` is called while nobody can read any row.
+    pub(crate) fn publish(&self, changes: Layer, meanwhile: impl FnOnce(&Layer)) {
+        let mut layers = self.layers.write();
+        meanwhile(&changes);
+        layers.current.absorb(changes);
     }
 
     /// How many rows wait for the next checkpoint.

@@ -64,7 +64,7 @@ pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
     replay.load_segments()?;
     let log = replay.run()?;
     let Replay { rows, evicted, outcome, .. } = replay;
-    core.index.overlay.publish(rows.changes);
+    core.publish(rows.changes);
     *core.active.write() = Some((log.segment, Arc::clone(&log.file)));
     if outcome.clean {
         // From now on the saved touches are old: they must not be believed after a crash.
@@ -215,7 +215,7 @@ impl Replay<'_> {
             resumed = self.segment(from, last == Some(id))?;
             if self.rows.changes.len() > ROWS_MAX {
                 let changes = std::mem::take(&mut self.rows.changes);
-                self.core.index.overlay.publish(changes);
+                self.core.publish(changes);
                 self.core.checkpoint(false)?;
             }
         }

@@ -11,6 +11,7 @@ use larder_base::{Clock, Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 
 use crate::archive::Archive;
+use crate::at_hand::AtHand;
 use crate::checkpoint::Checkpointer;
 use crate::committer::{self, Queue};
 use crate::core::{Core, Health, Usage};
@@ -117,6 +118,7 @@ impl Store {
             has_readers,
             recipes: Mutex::default(),
             whole: Mutex::default(),
+            at_hand: AtHand::default(),
             checkpoint: Mutex::default(),
             parts: Claims::default(),
             names: RwLock::default(),

@@ -20,10 +20,10 @@ fn get(overlay: &Overlay, key: &str) -> Option<Option<Bytes>> {
 #[test]
 fn the_newest_layer_wins_and_a_deleted_row_hides_what_is_below() {
     let overlay = Overlay::default();
-    overlay.publish(layer(&[("a", Some("old")), ("b", Some("old"))]));
+    overlay.publish(layer(&[("a", Some("old")), ("b", Some("old"))]), |_| {});
     let flushing = overlay.begin_flush();
     assert_eq!(flushing.len(), 2);
-    overlay.publish(layer(&[("a", None), ("c", Some("new"))]));
+    overlay.publish(layer(&[("a", None), ("c", Some("new"))]), |_| {});
     assert_eq!(get(&overlay, "a"), Some(None));
     assert_eq!(get(&overlay, "b"), Some(Some("old".into())));
     assert_eq!(get(&overlay, "d"), None);
@@ -39,9 +39,9 @@ fn the_newest_layer_wins_and_a_deleted_row_hides_what_is_below() {
 #[test]
 fn a_flush_that_failed_comes_again_with_what_was_changed_since() {
     let overlay = Overlay::default();
-    overlay.publish(layer(&[("a", Some("1")), ("b", Some("1"))]));
+    overlay.publish(layer(&[("a", Some("1")), ("b", Some("1"))]), |_| {});
     drop(overlay.begin_flush());
-    overlay.publish(layer(&[("a", Some("2"))]));
+    overlay.publish(layer(&[("a", Some("2"))]), |_| {});
     assert!(overlay.changed_since_flush(Table::Meta, b"a"));
     let again = overlay.begin_flush();
     assert_eq!(again.get(Table::Meta, b"a"), Some(&Some("2".into())));
@@ -52,6 +52,6 @@ fn a_flush_that_failed_comes_again_with_what_was_changed_since() {
 #[test]
 fn a_scan_keeps_to_its_beginning() {
     let overlay = Overlay::default();
-    overlay.publish(layer(&[("a", Some("")), ("ab", Some("")), ("abc", Some("")), ("b", Some(""))]));
+    overlay.publish(layer(&[("a", Some("")), ("ab", Some("")), ("abc", Some("")), ("b", Some(""))]), |_| {});
     assert_eq!(overlay.scan(Table::Meta, Bound::Included(b"ab"), b"ab").len(), 2);
 }

@@ -114,7 +114,7 @@ fn rows_stay_until_lmdb_itself_knows_that_their_segment_is_gone() {
     let core = store.core();
     // As an eviction does, whose record may not be durable yet.
     core.heat.remove(1);
-    core.index.overlay.publish({
+    core.publish({
         let mut changes = crate::overlay::Layer::default();
         changes.set(Table::Meta, meta::STALE, Some(9_u64.to_le_bytes().to_vec().into()));
         changes
@@ -136,7 +136,7 @@ fn a_pass_waits_until_it_is_worth_it() {
     let due = |stale: u64| {
         let mut changes = crate::overlay::Layer::default();
         changes.set(Table::Meta, meta::STALE, Some(stale.to_le_bytes().to_vec().into()));
-        store.core().index.overlay.publish(changes);
+        store.core().publish(changes);
         store.core().due_pass().unwrap().is_some()
     };
     assert_eq!([due(0), due(1), due(2), due(1000)], [false, false, true, true]);

@@ -194,6 +194,93 @@ async fn an_entry_whose_value_rotted_is_absent() {
     assert_eq!(Entries::get(&service, &at, Access::Serve).await.unwrap(), None);
 }
 
+/// What a lookup to serve the entry at an address gives.
+async fn served(service: &StoreService, at: &EntryAddress) -> Option<Bytes> {
+    let entry = Entries::get(service, at, Access::Serve).await.unwrap()?;
+    match entry.inline {
+        Some(value) => Some(value),
+        // Not every file system can tell what it has in memory.
+        None => {
+            let blob = Blobs::get(service, &at.namespace, &entry.blob.hash, ByteRange::ALL).await.unwrap()?;
+            Some(collect(blob.body, usize::MAX).await.unwrap())
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_served_again_is_what_was_put_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    let at = address("a", "trusted", "test", "key");
+    for seed in 0..3 {
+        for size in [10, 4096] {
+            let content = noise(seed, size);
+            Entries::put(&service, &at, value(content.clone()), PutIf::Always).await.unwrap();
+            for _ in 0..3 {
+                assert_eq!(served(&service, &at).await, Some(content.clone()));
+            }
+        }
+    }
+    assert!(service.delete(&at).await.unwrap());
+    assert_eq!(served(&service, &at).await, None);
+}
+
+#[test]
+fn nobody_is_served_what_was_replaced_before_they_asked() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    const LAST: u64 = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let at = address("a", "trusted", "test", "key");
+    let numbered = |number: u64| [&number.to_le_bytes()[..], &noise(number, 4000)].concat();
+    let stored = AtomicU64::new(0);
+    store.put_entry(&at, value(numbered(0)), PutIf::Always).unwrap();
+    let read = || {
+        loop {
+            let least = stored.load(Ordering::SeqCst);
+            let entry = store.glance_entry(&at, Access::Serve, 1).unwrap().flatten();
+            if let Some(value) = entry.and_then(|entry| entry.inline) {
+                let number = u64::from_le_bytes(*value.first_chunk().unwrap());
+                assert!(number >= least, "{number} was served after {least} was stored");
+                assert_eq!(value, numbered(number));
+            }
+            if least == LAST {
+                break;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(read);
+        scope.spawn(read);
+        for number in 1..=LAST {
+            store.put_entry(&at, value(numbered(number)), PutIf::Always).unwrap();
+            stored.store(number, Ordering::SeqCst);
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_at_hand_needs_no_disk_until_something_is_found_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    let at = address("a", "trusted", "test", "key");
+    let content = noise(1, 4096);
+    Entries::put(&service, &at, value(content.clone()), PutIf::Always).await.unwrap();
+    let hash = ContentHash::of(&content);
+    let at_hand = matches!(service.store().glance(&ns("a"), &hash, u32::MAX).unwrap(), Glance::Content(_));
+    assert_eq!(served(&service, &at).await, Some(content.clone()));
+    let path = dir.path().join(crate::files::segment_path(1));
+    let bytes = std::fs::read(&path).unwrap();
+    let place = bytes.windows(64).position(|window| window == &content[..64]).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[!content[1000]], place as u64 + 1000).unwrap();
+    if at_hand {
+        assert_eq!(served(&service, &at).await, Some(content));
+    }
+    assert!(Blobs::get(&service, &ns("a"), &hash, ByteRange::ALL).await.unwrap().is_none(), "this finds the damage");
+    assert_eq!(served(&service, &at).await, None);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_that_does_not_answer_keeps_nobody_from_what_is_on_the_disk() {
     use crate::bucket::faulty::FaultyBucket;
