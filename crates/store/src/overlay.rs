@@ -20,12 +20,7 @@ pub(crate) struct Layer {
 
 impl Layer {
     pub(crate) fn set(&mut self, table: Table, key: &[u8], row: Option<Bytes>) {
-        match self.tables[table as usize].get_mut(key) {
-            Some(slot) => *slot = row,
-            None => {
-                self.tables[table as usize].insert(key.into(), row);
-            }
-        }
+        self.tables[table as usize].insert(key.into(), row);
     }
 
     /// The change of a row, if it was changed.

@@ -61,7 +61,9 @@ pub(super) fn read_groups(
             Step::Record { offset, header, body } => {
                 let is_chunk = header.kind == RecordKind::Chunk;
                 let good = body.is_ok();
-                let body = body.ok().filter(|_| !is_chunk).unwrap_or_default();
+                // A copy, so that the scanner has its window back: else all of the log would stay in memory.
+                let body =
+                    body.ok().filter(|_| !is_chunk).map_or_else(Bytes::new, |body| Bytes::copy_from_slice(&body));
                 let commit = (header.kind == RecordKind::Commit).then(|| Commit::decode(&body).ok()).flatten();
                 open.push(Item { offset, ordinal, line: TrailerLine::from(&header), good, body });
                 if let Some(commit) = commit {
