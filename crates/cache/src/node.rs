@@ -16,6 +16,7 @@ mod push;
 mod segments;
 mod spool;
 mod turns;
+mod unproved;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,7 @@ use entries::Copies;
 use plan::Plans;
 use spool::Spool;
 use turns::Turns;
+use unproved::Unproved;
 
 /// How long a client waits for the Larder above before it gets what is here.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -74,8 +76,10 @@ struct Inner {
     loads: Arc<Turns<(Namespace, ContentHash)>>,
     /// Runs of records that are being fetched, by the first of them.
     flights: Arc<Turns<(Namespace, ContentHash)>>,
+    unproved: Unproved,
     copies: Mutex<Copies>,
     pushing: Mutex<Option<JobHandle>>,
+    proving: Mutex<Option<JobHandle>>,
     clock: Arc<dyn Clock>,
     touch_every: Duration,
     counts: Counts,
@@ -87,6 +91,8 @@ struct Counts {
     lost: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
+    /// Of these, the bytes of parts that were proved.
+    kept: AtomicU64,
     bad: AtomicU64,
     /// Parts that were named.
     parts: AtomicU64,
@@ -123,6 +129,8 @@ pub struct NodeStatus {
     pub bytes_up: u64,
     /// Bytes of chunks and blobs fetched.
     pub bytes_down: u64,
+    /// Of these, bytes that are still to be proved: what is in them is not here yet.
+    pub bytes_unproved: u64,
     /// Answers whose bytes were not what was asked for.
     pub bad_answers: u64,
     /// Entries from above of which a copy waits for its blobs to have come.
@@ -147,8 +155,10 @@ impl Node {
                 plans: Plans::new(options.random),
                 loads: Arc::default(),
                 flights: Arc::default(),
+                unproved: Unproved::default(),
                 copies: Mutex::default(),
                 pushing: Mutex::default(),
+                proving: Mutex::default(),
                 clock,
                 touch_every: options.touch_every,
                 counts: Counts::default(),
@@ -162,8 +172,10 @@ impl Node {
         Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier }
     }
 
-    /// Starts the node's own work: sending, and asking for the upstream while it is away.
+    /// Starts the node's own work: sending, asking for the upstream while it is away, and proving what came from there.
     pub fn start(&self, jobs: &Jobs) {
+        let proving = jobs.start(Arc::new(unproved::Proving::new(self.clone())));
+        *self.inner.proving.lock() = Some(proving);
         let pushing = jobs.start(Arc::new(push::Pushing::new(self.clone())));
         *self.inner.pushing.lock() = Some(pushing);
     }
@@ -186,6 +198,7 @@ impl Node {
             dropped: spooled.dropped,
             bytes_up: read(&counts.bytes_up),
             bytes_down: read(&counts.bytes_down),
+            bytes_unproved: self.inner.unproved.bytes(),
             bad_answers: read(&counts.bad),
             copies_waiting: self.inner.copies.lock().len(),
             notes: spooled.notes,
@@ -194,6 +207,12 @@ impl Node {
 
     fn wake_pushing(&self) {
         if let Some(job) = &*self.inner.pushing.lock() {
+            job.wake();
+        }
+    }
+
+    fn wake_proving(&self) {
+        if let Some(job) = &*self.inner.proving.lock() {
             job.wake();
         }
     }

@@ -72,6 +72,7 @@ impl Blobs for Node {
     ) -> BoxFuture<'a, Result<Option<Blob>>> {
         Box::pin(async move {
             let local = &self.inner.local.blobs;
+            self.prove(namespace, std::slice::from_ref(hash)).await;
             if let Some(blob) = local.get(namespace, hash, range).await? {
                 return Ok(Some(blob));
             }
@@ -95,6 +96,9 @@ impl Blobs for Node {
         namespace: &'a Namespace,
         hashes: &'a [ContentHash],
     ) -> BoxFuture<'a, Result<Vec<ContentHash>>> {
-        self.inner.local.blobs.missing(namespace, hashes)
+        Box::pin(async move {
+            self.prove(namespace, hashes).await;
+            self.inner.local.blobs.missing(namespace, hashes).await
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Entries of the node: the truth is above, unless it still waits here.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use larder_base::{
@@ -50,7 +51,7 @@ impl<'a> Cursor<'a> {
 #[derive(Default)]
 pub(super) struct Copies {
     waiting: Vec<(EntryAddress, NewEntry)>,
-    /// Bytes that had come at the last try, and when that was.
+    /// Bytes that had come or were proved at the last try, and when that was.
     tried: Option<(u64, Instant)>,
 }
 
@@ -70,7 +71,7 @@ impl Copies {
         }
     }
 
-    /// Those to be tried now that so many bytes have come. When nothing comes any more they are given up.
+    /// Those to be tried now that so many bytes have come or were proved. When nothing comes any more they are given up.
     fn take(&mut self, came: u64) -> Vec<(EntryAddress, NewEntry)> {
         let now = Instant::now();
         match self.tried {
@@ -158,8 +159,8 @@ impl Node {
     /// up: it is a copy only.
     pub(super) async fn keep_copies(&self) -> bool {
         let inner = &self.inner;
-        let came = inner.counts.bytes_down.load(std::sync::atomic::Ordering::Relaxed);
-        let due = inner.copies.lock().take(came);
+        let (came, kept) = (inner.counts.bytes_down.load(Relaxed), inner.counts.kept.load(Relaxed));
+        let due = inner.copies.lock().take(came + kept);
         for (address, copy) in due {
             match self.copy(&address, copy.clone()).await {
                 Ok(true) => {}
@@ -202,7 +203,8 @@ impl Node {
         let local = &self.inner.local.entries;
         let outcome = local.put(address, entry.clone(), condition).await?;
         if let PutOutcome::Incomplete(missing) = &outcome {
-            // What it needs may be above, where an earlier job has put it.
+            // What it needs may have come already, or be above, where an earlier job has put it.
+            self.prove(&address.namespace, missing).await;
             for hash in missing {
                 if !self.bring(&address.namespace, hash).await? {
                     return Ok(outcome);

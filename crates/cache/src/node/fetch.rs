@@ -1,4 +1,8 @@
-//! Records from above: each is checked before it is passed on, and all are kept before the last one is.
+//! Records from above: passed on as soon as they are those that were asked for, by name and checksum, and all put by before the
+//! last one is.
+//!
+//! Whoever reads records verifies them, as [`Segments::read`](larder_base::Segments::read) shows bytes as they lie. Here they
+//! count for nothing until they are [proved](super::unproved).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,8 +15,8 @@ use tokio::time::{Instant, timeout};
 
 use super::blobs::patience;
 use super::plan::{Planned, Run};
-use super::segments::segment_of;
 use super::turns::Turn;
+use super::unproved::{Fetching, Part};
 use super::{ANSWER, Node, add};
 
 /// Fewer bytes are put chunk by chunk, into the segment that is being filled: a segment of their own is a file.
@@ -24,8 +28,12 @@ struct Fetch {
     run: Run,
     expected: VecDeque<Planned>,
     body: BlobStream,
-    ahead: BytesMut,
+    /// What came and was not looked at.
+    ahead: Bytes,
+    /// The beginning of something whose end has not come.
+    begun: BytesMut,
     has_begun: bool,
+    /// What was passed on.
     records: Vec<Bytes>,
     contents: Vec<(ContentHash, Bytes)>,
     /// How long the upstream may still take: the reader's own pace is no fault of its.
@@ -35,6 +43,7 @@ struct Fetch {
     /// Whether the reader once let the upstream wait for so long that this may have ended the answer.
     was_slow: bool,
     _turn: Option<Turn<(Namespace, ContentHash)>>,
+    _fetching: Fetching,
 }
 
 impl Node {
@@ -55,11 +64,13 @@ impl Node {
             was_slow: false,
             run,
             body,
-            ahead: BytesMut::new(),
+            ahead: Bytes::new(),
+            begun: BytesMut::new(),
             has_begun: false,
             records: Vec::new(),
             contents: Vec::new(),
             _turn: turn,
+            _fetching: self.fetching(),
         };
         Ok(stream::try_unfold(fetch, |mut fetch| async move {
             fetch.was_slow |= fetch.given.elapsed() >= ANSWER;
@@ -76,19 +87,19 @@ impl Node {
         .boxed())
     }
 
-    /// Keeps chunks whose records were checked. That they cannot be kept is no matter of who reads them.
-    async fn keep(&self, namespace: &Namespace, records: &[Bytes], contents: Vec<(ContentHash, Bytes)>) {
-        let local = &self.inner.local;
-        let length: u64 = records.iter().map(|record| record.len() as u64).sum();
+    /// Keeps the chunks of a run: as many as make a segment are put by to be proved later, the contents of fewer were opened.
+    /// That they cannot be kept is no matter of who reads them.
+    async fn keep(&self, run: &Run, records: Vec<Bytes>, contents: Vec<(ContentHash, Bytes)>) {
+        let (local, length) = (&self.inner.local, run.bytes());
         add(&self.inner.counts.bytes_down, length);
         let kept = if length < SEGMENT_MIN_BYTES {
             let put = |(hash, content): (ContentHash, Bytes)| async move {
                 let size = content.len() as u64;
-                local.blobs.put(namespace, Some(&hash), Some(size), stream_of(content)).await.map(drop)
+                local.blobs.put(&run.namespace, Some(&hash), Some(size), stream_of(content)).await.map(drop)
             };
             future::try_join_all(contents.into_iter().map(put)).await.map(drop)
         } else {
-            self.adopt_here(namespace, records).await
+            self.put_by(run, records).await
         };
         if let Err(error) = kept {
             tracing::debug!(%error, "records from above could not be kept");
@@ -98,17 +109,21 @@ impl Node {
         }
     }
 
-    async fn adopt_here(&self, namespace: &Namespace, records: &[Bytes]) -> Result<()> {
-        let segments = &self.inner.local.segments;
-        let segment = segment_of(records);
-        let part = PartName { upload: self.new_part(), number: 1 };
-        let length = segment.len() as u64;
-        segments.receive(&part, length, stream_of(segment)).await?;
-        let adopted = segments.adopt(namespace, &part, length).await;
-        if adopted.is_err() {
-            segments.discard(&part.upload).await?;
+    async fn put_by(&self, run: &Run, records: Vec<Bytes>) -> Result<()> {
+        let unproved = &self.inner.unproved;
+        let name = PartName { upload: self.new_part(), number: 1 };
+        let length = SEGMENT_HEADER.len() as u64 + run.bytes();
+        let pieces = std::iter::once(Bytes::from_static(&SEGMENT_HEADER)).chain(records).map(Ok);
+        unproved.expect(&name);
+        let body = stream::iter(pieces.collect::<Vec<_>>()).boxed();
+        if let Err(error) = self.inner.local.segments.receive(&name, length, body).await {
+            unproved.give_up(&name);
+            return Err(error);
         }
-        adopted.map(drop)
+        unproved.add(Part { name, namespace: run.namespace.clone(), length, chunks: run.hashes() });
+        self.wake_proving();
+        self.prove_excess().await;
+        Ok(())
     }
 
     /// A name that no other part has had: parts live in this store only, so nobody is to guess it.
@@ -122,17 +137,43 @@ impl Node {
 }
 
 impl Fetch {
+    /// The next records: all that have come whole in one piece, or one that has come in several.
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let Some(expected) = self.expected.pop_front() else { return Ok(None) };
+        let Some(first) = self.expected.front().map(|record| record.length as usize) else { return Ok(None) };
         if !self.has_begun {
             self.has_begun = true;
-            let header = self.take(SEGMENT_HEADER.len()).await?;
-            if header != SEGMENT_HEADER[..] {
+            self.await_bytes(SEGMENT_HEADER.len()).await?;
+            if self.take(SEGMENT_HEADER.len()) != SEGMENT_HEADER[..] {
                 return Err(self.wrong("the answer is no segment"));
             }
         }
-        let record = self.take(expected.length as usize).await?;
-        let head = record.first_chunk::<RECORD_HEADER_LEN>().expect("a plan has no record shorter than its header");
+        self.await_bytes(first).await?;
+        let length = if self.begun.is_empty() { self.whole_records() } else { first };
+        let records = self.take(length);
+        let mut rest = records.clone();
+        while let Some(expected) = self.expected.pop_front_if(|_| !rest.is_empty()) {
+            self.check(&rest.split_to(expected.length as usize), &expected)?;
+        }
+        self.records.push(records.clone());
+        if self.expected.is_empty() {
+            // Before the last bytes leave: a reader that has them all never asks for more.
+            let (records, contents) = (std::mem::take(&mut self.records), std::mem::take(&mut self.contents));
+            self.node.keep(&self.run, records, contents).await;
+        }
+        Ok(Some(records))
+    }
+
+    /// Bytes of the records that have come whole.
+    fn whole_records(&self) -> usize {
+        let ends = self.expected.iter().scan(0, |end, record| {
+            *end += record.length as usize;
+            Some(*end)
+        });
+        ends.take_while(|end| *end <= self.ahead.len()).last().unwrap_or_default()
+    }
+
+    fn check(&mut self, record: &Bytes, expected: &Planned) -> Result<()> {
+        let head = record.first_chunk().expect("a plan has no record shorter than its header");
         let header = RecordHeader::decode(head).map_err(|bad| self.wrong(bad))?;
         let is_expected = header.kind == RecordKind::Chunk
             && header.hash == expected.digest.hash
@@ -142,27 +183,24 @@ impl Fetch {
             // One that is gone is left out, and one may lie there in another form by now: no lie, but no use either.
             return Err(Error::new(ErrorKind::Unavailable, "read records", "they have moved; locate them again"));
         }
-        let content = header.open_chunk(&record.slice(RECORD_HEADER_LEN..)).map_err(|bad| self.wrong(bad))?;
-        self.records.push(record.clone());
+        let body = record.slice(RECORD_HEADER_LEN..);
         if self.run.bytes() < SEGMENT_MIN_BYTES {
+            let content = header.open_chunk(&body).map_err(|bad| self.wrong(bad))?;
             self.contents.push((header.hash, content));
+            return Ok(());
         }
-        if self.expected.is_empty() {
-            // Before the last bytes leave: a reader that has them all never asks for more.
-            let (records, contents) = (std::mem::take(&mut self.records), std::mem::take(&mut self.contents));
-            self.node.keep(&self.run.namespace, &records, contents).await;
-        }
-        Ok(Some(record))
+        header.check_body(&body).map_err(|bad| self.wrong(bad))
     }
 
-    async fn take(&mut self, length: usize) -> Result<Bytes> {
-        while self.ahead.len() < length {
+    async fn await_bytes(&mut self, length: usize) -> Result<()> {
+        while self.begun.len() + self.ahead.len() < length {
             let asked = Instant::now();
             let came = timeout(self.patience, self.body.next()).await;
             self.patience = self.patience.saturating_sub(asked.elapsed());
             let problem = match came {
                 Ok(Some(Ok(piece))) => {
-                    self.ahead.extend_from_slice(&piece);
+                    self.begun.extend_from_slice(&self.ahead);
+                    self.ahead = piece;
                     continue;
                 }
                 // That records are gone above is no reason to give it up.
@@ -177,7 +215,17 @@ impl Fetch {
             self.node.inner.circuit.failed(&problem);
             return Err(problem);
         }
-        Ok(self.ahead.split_to(length).freeze())
+        Ok(())
+    }
+
+    /// Bytes that have come; no copy of those that came in one piece.
+    fn take(&mut self, length: usize) -> Bytes {
+        if self.begun.is_empty() {
+            return self.ahead.split_to(length);
+        }
+        let rest = self.ahead.split_to(length - self.begun.len());
+        self.begun.extend_from_slice(&rest);
+        self.begun.split().freeze()
     }
 
     /// What came is not what was asked for.

@@ -261,7 +261,9 @@ impl Node {
 
     async fn send_group(&self, namespace: &Namespace, group: &[Located]) -> Result<()> {
         let inner = &self.inner;
-        let mut segment = BytesMut::from(&SEGMENT_HEADER[..]);
+        let bytes: u64 = group.iter().map(|place| place.length).sum();
+        let mut segment = BytesMut::with_capacity(SEGMENT_HEADER.len() + bytes as usize);
+        segment.extend_from_slice(&SEGMENT_HEADER);
         for touching in
             group.chunk_by(|one, next| one.segment == next.segment && one.offset + one.length == next.offset)
         {

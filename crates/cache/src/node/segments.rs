@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use larder_base::{
     Adopted, BlobStream, BoxFuture, ByteRange, ContentHash, Error, ErrorKind, Located, Namespace, PartName, Result,
@@ -20,6 +19,7 @@ const RUN_MAX_BYTES: u64 = 64 << 20;
 impl Node {
     async fn places(&self, namespace: &Namespace, hashes: &[ContentHash]) -> Result<Vec<Located>> {
         let inner = &self.inner;
+        self.prove(namespace, hashes).await;
         let here = inner.local.segments.locate(namespace, hashes).await?;
         if is_own(namespace) || !inner.circuit.is_closed() {
             return Ok(here);
@@ -68,8 +68,9 @@ impl Node {
 
     /// The records of a run from the local store, if all have come and are as long as was said.
     async fn read_here(&self, run: &Run) -> Result<Option<BlobStream>> {
-        let local = self.inner.local.segments.clone();
-        let located = local.locate(&run.namespace, &run.hashes()).await?;
+        let (local, hashes) = (self.inner.local.segments.clone(), run.hashes());
+        self.prove(&run.namespace, &hashes).await;
+        let located = local.locate(&run.namespace, &hashes).await?;
         let is_same = located.len() == run.records.len()
             && located
                 .iter()
@@ -149,17 +150,14 @@ impl Segments for Node {
     }
 
     fn waiting<'a>(&'a self, upload: Option<&'a UploadId>) -> BoxFuture<'a, Result<Vec<PartName>>> {
-        self.inner.local.segments.waiting(upload)
+        Box::pin(async move {
+            let waiting = self.inner.local.segments.waiting(upload).await?;
+            // What is to be proved is of no upload, and is not to be swept as if it were of one that has ended.
+            Ok(waiting.into_iter().filter(|part| !self.inner.unproved.is_ours(part)).collect())
+        })
     }
 
     fn discard<'a>(&'a self, upload: &'a UploadId) -> BoxFuture<'a, Result<()>> {
         self.inner.local.segments.discard(upload)
     }
-}
-
-/// A segment in memory, record by record.
-pub(super) fn segment_of(records: &[Bytes]) -> Bytes {
-    let mut segment = larder_base::segment::SEGMENT_HEADER.to_vec();
-    records.iter().for_each(|record| segment.extend_from_slice(record));
-    segment.into()
 }

@@ -1,6 +1,7 @@
 //! A node between two memories.
 
 mod support;
+mod unproved;
 
 use bytes::Bytes;
 use larder_base::{Access, ContentHash, Entries, ErrorKind, PutIf, PutOutcome, Segments, collect};
@@ -311,7 +312,7 @@ async fn two_who_read_the_same_at_once_have_it_fetched_once() {
 
 #[tokio::test]
 async fn wrong_bytes_from_above_are_never_served() {
-    for lie in [Lie::Flip, Lie::Swap, Lie::Cut, Lie::Noise] {
+    for lie in [Lie::Flip, Lie::Swap, Lie::Forge, Lie::Cut, Lie::Noise] {
         let pair = Pair::new().await;
         let contents = contents(6);
         pair.put_above(&contents).await;

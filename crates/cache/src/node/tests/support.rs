@@ -30,6 +30,8 @@ pub(super) enum Lie {
     Flip,
     /// The records are whole, and those of other content.
     Swap,
+    /// The records have right names, lengths and checksums, and other content.
+    Forge,
     /// The answer ends early.
     Cut,
     /// The answer is noise.
@@ -158,6 +160,10 @@ impl Pair {
         *self.far.lie.lock() = Some(lie);
     }
 
+    pub(super) fn tell_the_truth(&self) {
+        *self.far.lie.lock() = None;
+    }
+
     /// How often records were fetched.
     pub(super) fn fetches(&self) -> u32 {
         self.far.fetches.load(Ordering::Relaxed)
@@ -263,6 +269,14 @@ impl Far {
             Lie::Swap => {
                 let other = noise(99, record.len() - larder_base::segment::RECORD_HEADER_LEN);
                 let record = Record::chunk(ContentHash::of(&other), other, 1);
+                twisted = BytesMut::from(&record.header.encode()[..]);
+                twisted.extend_from_slice(&record.body);
+            }
+            Lie::Forge => {
+                let head = record.first_chunk().unwrap();
+                let name = larder_base::segment::RecordHeader::decode(head).unwrap().hash;
+                let other = noise(97, record.len() - larder_base::segment::RECORD_HEADER_LEN);
+                let record = Record::chunk(name, other, 1);
                 twisted = BytesMut::from(&record.header.encode()[..]);
                 twisted.extend_from_slice(&record.body);
             }
