@@ -79,6 +79,7 @@ def restores(
                 peak = sum(each.peak_kib() for each in running)
                 if node and number == 0:
                     notes.append(f"past the server, from the bucket to the node: {node.status()['node']['direct']['bytes_down'] / 1e6:.1f} MB")
+                    notes.append(f"afterwards the node verifies what it keeps, which is not counted: {node.until_proved():.2f} CPU s")
             if number == 0 and (wrong := differences(home / "grown", here / "grown")):
                 raise Failed(f"restored wrongly: {wrong[:5]}")
             return Run(restored.cost.seconds, cpu, restored.cost.peak_kib, peak, restored.new_bytes)

@@ -80,10 +80,20 @@ class LarderServer(Server):
 
     def until_sent(self) -> float:
         """Seconds until a node's spool is empty: all that was saved here is published above."""
+        return self.until_none("spool_entries")
+
+    def until_proved(self) -> float:
+        """CPU seconds that a node takes, once a restore is over, to verify what it fetched and keeps."""
+        before = self.cpu()
+        self.until_none("bytes_unproved")
+        return self.cpu() - before
+
+    def until_none(self, of: str) -> float:
+        """Seconds until a number of a node's status is zero."""
         start = time.monotonic()
-        while self.status()["node"]["spool_entries"]:
+        while self.status()["node"][of]:
             if time.monotonic() - start > 3600:
-                raise Failed(f"the node did not send what it has: {self.status()['node']}")
+                raise Failed(f"the node does not come to an end: {self.status()['node']}")
             time.sleep(0.01)
         return time.monotonic() - start
 

@@ -9,6 +9,7 @@
 
 mod blobs;
 mod circuit;
+mod early;
 mod entries;
 mod fetch;
 mod plan;
@@ -29,6 +30,7 @@ use serde::Serialize;
 use crate::cache::Tiers;
 use crate::jobs::{JobHandle, Jobs};
 use circuit::Circuit;
+use early::Early;
 use entries::Copies;
 use plan::Plans;
 use spool::Spool;
@@ -77,6 +79,7 @@ struct Inner {
     /// Runs of records that are being fetched, by the first of them.
     flights: Arc<Turns<(Namespace, ContentHash)>>,
     unproved: Unproved,
+    early: Early,
     copies: Mutex<Copies>,
     pushing: Mutex<Option<JobHandle>>,
     proving: Mutex<Option<JobHandle>>,
@@ -156,6 +159,7 @@ impl Node {
                 loads: Arc::default(),
                 flights: Arc::default(),
                 unproved: Unproved::default(),
+                early: Early::default(),
                 copies: Mutex::default(),
                 pushing: Mutex::default(),
                 proving: Mutex::default(),

@@ -68,6 +68,13 @@ impl Pushing {
         }
         let batch = inner.spool.first(BATCH);
         if batch.is_empty() {
+            if let Some((namespace, chunks)) = inner.early.take() {
+                if let Err(error) = self.node.send_missing(&namespace, &chunks).await {
+                    tracing::debug!(%error, "chunks are not sent before their entry");
+                    inner.early.failed();
+                }
+                return Ok(Next::Now);
+            }
             let due = inner.spool.due().map_or(idle, |due| due.saturating_duration_since(Instant::now()));
             return Ok(Next::After(due.min(idle)));
         }

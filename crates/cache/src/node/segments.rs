@@ -1,6 +1,7 @@
 //! Segments of the node: those that are here, and planned ones whose records are fetched when they are read.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -8,7 +9,9 @@ use larder_base::{
     Adopted, BlobStream, BoxFuture, ByteRange, ContentHash, Error, ErrorKind, Located, Namespace, PartName, Result,
     SegmentRange, Segments, TransferUrl, UploadId,
 };
+use parking_lot::Mutex;
 
+use super::early::Names;
 use super::plan::{Plans, Run};
 use super::{ANSWER, Node};
 use crate::cache::is_own;
@@ -113,7 +116,15 @@ impl Segments for Node {
     }
 
     fn receive<'a>(&'a self, part: &'a PartName, length: u64, body: BlobStream) -> BoxFuture<'a, Result<()>> {
-        self.inner.local.segments.receive(part, length, body)
+        Box::pin(async move {
+            let names = Arc::new(Mutex::new(Names::default()));
+            let seen = names.clone();
+            let body = body.inspect_ok(move |piece| seen.lock().see(piece)).boxed();
+            self.inner.local.segments.receive(part, length, body).await?;
+            let chunks = std::mem::take(&mut *names.lock()).chunks();
+            self.inner.early.received(part, chunks);
+            Ok(())
+        })
     }
 
     fn read_urls<'a>(
@@ -146,7 +157,16 @@ impl Segments for Node {
         part: &'a PartName,
         length: u64,
     ) -> BoxFuture<'a, Result<Option<Adopted>>> {
-        self.inner.local.segments.adopt(namespace, part, length)
+        Box::pin(async move {
+            let inner = &self.inner;
+            let adopted = inner.local.segments.adopt(namespace, part, length).await;
+            if !matches!(adopted, Ok(Some(_))) || is_own(namespace) {
+                inner.early.forget(part);
+            } else if inner.early.adopted(namespace, part, length) {
+                self.wake_pushing();
+            }
+            adopted
+        })
     }
 
     fn waiting<'a>(&'a self, upload: Option<&'a UploadId>) -> BoxFuture<'a, Result<Vec<PartName>>> {
@@ -158,6 +178,7 @@ impl Segments for Node {
     }
 
     fn discard<'a>(&'a self, upload: &'a UploadId) -> BoxFuture<'a, Result<()>> {
+        self.inner.early.forget_upload(upload);
         self.inner.local.segments.discard(upload)
     }
 }

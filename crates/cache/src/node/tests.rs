@@ -1,5 +1,6 @@
 //! A node between two memories.
 
+mod early;
 mod support;
 mod unproved;
 

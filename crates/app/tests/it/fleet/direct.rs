@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::{Bytes, BytesMut};
+use larder_base::segment::{Codec, RECORD_HEADER_LEN, Record, RecordHeader, RecordKind, SEGMENT_HEADER};
+use larder_testkit::content::noise;
 use larder_testkit::s3::{FakeS3, Lockout};
 use serde_json::Value;
 
 use crate::server::wait_until;
 
-use super::site::{Bucket, Fleet, Node, is_noise, make_noise};
+use super::site::{Bucket, Fleet, Node, files, is_noise, make_noise};
 
 /// Files of a tree, of a megabyte each.
 const FILES: u64 = 40;
@@ -189,4 +192,53 @@ fn objects_that_the_bucket_forgot_are_a_miss_for_a_fresh_node_and_are_sent_again
     let last = fleet.node("last");
     assert_eq!(last.restore("key")["result"], "hit");
     assert!(is_noise(last.work(), 1, 3));
+}
+
+/// A segment in which every chunk that is stored as it is has another content, under the name it had and with right checksums.
+fn forged(segment: &Bytes) -> Bytes {
+    let mut rest = segment.slice(SEGMENT_HEADER.len()..);
+    let mut forged = BytesMut::from(&SEGMENT_HEADER[..]);
+    while let Some(Ok(header)) = rest.first_chunk().map(RecordHeader::decode) {
+        let record = rest.split_to(header.record_len() as usize);
+        if header.kind == RecordKind::Chunk && header.codec == Codec::Raw {
+            let other = Record::chunk(header.hash, noise(7, header.raw_len as usize), 1);
+            assert_eq!(other.len(), header.record_len());
+            forged.extend_from_slice(&other.header.encode());
+            forged.extend_from_slice(&other.body);
+        } else {
+            forged.extend_from_slice(&record[..RECORD_HEADER_LEN]);
+            forged.extend_from_slice(&record[RECORD_HEADER_LEN..]);
+        }
+    }
+    forged.extend_from_slice(&rest);
+    forged.freeze()
+}
+
+#[test]
+fn what_was_forged_in_the_bucket_is_no_hit_and_in_no_job_s_files() {
+    let fleet = fleet();
+    save(&fleet.node("a"), "key", 1, FILES);
+    let store = store_of(&fleet);
+    for name in fleet.bucket.objects() {
+        let object = store.object(&name).unwrap();
+        assert_ne!(forged(&object), object, "{name}");
+        store.put(&name, forged(&object));
+    }
+    let mut node = fleet.node("b");
+    for turn in ["the first", "the next", "after kill -9"] {
+        if turn == "after kill -9" {
+            node.kill();
+            node.restart();
+        }
+        let restored = node.restore("key");
+        assert_ne!(restored["result"], "hit", "{turn}: {restored}");
+        let tree = node.work().join("tree");
+        for number in files(&tree).iter().filter_map(|name| name.parse::<u64>().ok()) {
+            let bytes = std::fs::read(tree.join(number.to_string())).unwrap();
+            assert!(bytes == noise(1000 + number, 1_000_000), "{turn}: {number} has wrong bytes");
+        }
+        let status = node.status();
+        assert!(turn == "the next" || status["bad_answers"].as_u64() >= Some(1), "{turn}: {status}");
+        wait_until("the node asks the server again", || node.status()["reachable"] == true);
+    }
 }

@@ -164,6 +164,16 @@ impl Pair {
         *self.far.lie.lock() = None;
     }
 
+    /// How many segments were sent, whatever became of them.
+    pub(super) fn sends(&self) -> u32 {
+        self.far.sent.load(Ordering::Relaxed)
+    }
+
+    /// Has the job take one step.
+    pub(super) async fn step(&self) {
+        Pushing::new(self.node.clone()).step().await.unwrap();
+    }
+
     /// How often records were fetched.
     pub(super) fn fetches(&self) -> u32 {
         self.far.fetches.load(Ordering::Relaxed)
