@@ -23,7 +23,7 @@ const BATCH: usize = 64;
 /// Entries that are put side by side.
 const AT_ONCE: usize = 8;
 /// About how many bytes a segment has that is sent.
-const SEGMENT_BYTES: u64 = 16 << 20;
+pub(super) const SEGMENT_BYTES: u64 = 16 << 20;
 /// Segments that are sent side by side: while one is verified above, the next is on its way. Each is in memory.
 const SEGMENTS_AT_ONCE: usize = 2;
 /// How long the upstream may take for a small question of this job, which keeps no client waiting.
@@ -247,19 +247,8 @@ impl Node {
         let mut located = inner.local.segments.locate(namespace, &missing).await?;
         located.sort_unstable_by_key(|place| (place.segment, place.offset));
         let chunks: HashSet<ContentHash> = located.iter().map(|place| place.digest.hash).collect();
-        let (mut rest, mut groups) = (&located[..], Vec::new());
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fits = |place: &&Located| {
-                bytes += place.length;
-                bytes <= SEGMENT_BYTES
-            };
-            let (group, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
-            groups.push(Ok(group));
-            rest = behind;
-        }
         let send = |group| self.send_group(namespace, group);
-        stream::iter(groups).try_for_each_concurrent(SEGMENTS_AT_ONCE, send).await?;
+        stream::iter(groups(&located).into_iter().map(Ok)).try_for_each_concurrent(SEGMENTS_AT_ONCE, send).await?;
         for hash in missing.iter().filter(|hash| !chunks.contains(hash)) {
             self.send_blob(namespace, hash).await?;
         }
@@ -325,6 +314,25 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// The records of each segment that is sent: of about equal size, so that none is a small rest.
+pub(super) fn groups(mut rest: &[Located]) -> Vec<&[Located]> {
+    let mut bytes: u64 = rest.iter().map(|place| place.length).sum();
+    let mut groups = Vec::new();
+    for left in (1..=bytes.div_ceil(SEGMENT_BYTES)).rev() {
+        let (share, mut taken) = (bytes.div_ceil(left), 0);
+        let is_wanted = |place: &&Located| {
+            let is_wanted = taken < share;
+            taken += if is_wanted { place.length } else { 0 };
+            is_wanted
+        };
+        let (group, behind) = rest.split_at(rest.iter().take_while(is_wanted).count());
+        groups.push(group);
+        (rest, bytes) = (behind, bytes - taken);
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
 }
 
 /// The blobs that must be above before an entry.

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use larder_base::{
-    Access, ContentHash, Entries, ErrorKind, HashFunction, PartName, PutIf, PutOutcome, Segments, UploadId, stream_of,
+    Access, ContentHash, Digest, Entries, ErrorKind, HashFunction, Located, PartName, PutIf, PutOutcome, Segments,
+    UploadId, stream_of,
 };
 use larder_testkit::content::noise;
 use larder_testkit::faulty::{Fault, Verb};
@@ -10,6 +11,7 @@ use larder_testkit::segment::{self, Flaw};
 
 use super::support::{Pair, address, linked, namespace};
 use crate::node::early::Names;
+use crate::node::push::{SEGMENT_BYTES, groups};
 
 fn part(number: u32) -> PartName {
     PartName { upload: UploadId::from_random([3; 16]), number }
@@ -83,6 +85,11 @@ async fn a_head_start_that_fails_costs_the_entry_nothing() {
         pair.faults.add(Verb::MissingBlobs, 1..=1, Fault::Fail(kind));
         pair.step().await;
         assert_eq!(missing_above(&pair).await, 4, "{kind:?}");
+        // The next part is not tried at once.
+        receive(&pair, &segment).await;
+        pair.node.adopt(&namespace(), &part(1), segment.len() as u64).await.unwrap().unwrap();
+        pair.step().await;
+        assert_eq!(pair.faults.calls(Verb::MissingBlobs), 1, "{kind:?}");
         put_entry(&pair).await;
         pair.come_back().await;
         pair.push().await.unwrap();
@@ -105,5 +112,26 @@ fn the_names_in_a_segment_are_seen_however_it_comes() {
         let damaged = segment::damaged(&contents(), 1, flaw);
         damaged.chunks(5000).for_each(|piece| names.see(piece));
         assert_eq!(names.chunks(), [], "{flaw:?}");
+    }
+}
+
+#[test]
+fn segments_have_about_equal_shares_and_together_all_records_in_order() {
+    for (count, length) in [(0, 64), (1, 64), (1, 2 << 20), (300, 123_456), (9, 2 << 20), (16, 1 << 20), (17, 1 << 20)]
+    {
+        let record = |number| Located {
+            digest: Digest { hash: ContentHash::of(b""), size: length },
+            segment: 1,
+            offset: number * length,
+            length,
+        };
+        let located: Vec<_> = (0..count).map(record).collect();
+        let groups = groups(&located);
+        assert_eq!(groups.concat(), located);
+        let sizes: Vec<u64> = groups.iter().map(|group| group.len() as u64 * length).collect();
+        assert!(sizes.iter().all(|size| (1..SEGMENT_BYTES + length).contains(size)), "{sizes:?}");
+        let (least, most) = (sizes.iter().min(), sizes.iter().max());
+        assert!(least.zip(most).is_none_or(|(least, most)| most - least <= 2 * length), "{sizes:?}");
+        assert_eq!(groups.len() as u64, (count * length).div_ceil(SEGMENT_BYTES));
     }
 }

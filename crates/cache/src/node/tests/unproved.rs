@@ -92,6 +92,17 @@ async fn whoever_asks_for_a_chunk_by_name_or_place_has_it_without_another_fetch(
 }
 
 #[tokio::test]
+async fn an_entry_that_needs_what_came_is_whole() {
+    let pair = Pair::new().await;
+    let contents = large(1);
+    pair.put_above(&contents).await;
+    read_run(&pair, &contents).await.unwrap();
+    pair.go_away();
+    let stored = pair.node.put(&address("key"), linked("v", &contents), PutIf::Absent).await.unwrap();
+    assert!(matches!(stored, PutOutcome::Stored(_)), "{stored:?}");
+}
+
+#[tokio::test]
 async fn what_was_forged_above_is_believed_by_nobody_but_who_checks_it() {
     let pair = Pair::new().await;
     let contents = large(1);
@@ -163,6 +174,7 @@ async fn what_came_is_proved_unasked_once_nothing_is_fetched() {
     let job = Proving::new(pair.node.clone());
     assert!(matches!(job.step().await.unwrap(), Next::After(_)), "there is nothing to do");
     read_run(&pair, &contents).await.unwrap();
+    assert!(pair.node.keep_copies().await, "the entry waits for what is not here yet");
     // As long as another run is on its way nothing is proved.
     let place = pair.node.locate(&namespace(), &hashes(&others)).await.unwrap()[0];
     let mut body = pair.node.read(place.segment, ByteRange::ALL).await.unwrap();
