@@ -289,8 +289,13 @@ impl fmt::Display for UploadId {
 pub struct PartName {
     /// The upload.
     pub upload: UploadId,
-    /// Which of its parts, from 1.
+    /// Which of its parts, from 1; or [`PartName::PUT_BY`].
     pub number: u32,
+}
+
+impl PartName {
+    /// The number of a part that no client sends: what a node fetched and puts by, to be read again much later, if at all.
+    pub const PUT_BY: u32 = 0;
 }
 
 impl fmt::Display for PartName {

@@ -47,6 +47,8 @@ pub trait DiskFile: Send + Sync {
     fn truncate(&self, size: u64) -> io::Result<()>;
     /// Makes the bytes and the size durable.
     fn sync(&self) -> io::Result<()>;
+    /// Gives back the memory that holds bytes which are durable: they are not read again soon. It may do nothing.
+    fn release(&self);
 }
 
 /// The store's error for a failed operation on a file.

@@ -80,6 +80,9 @@ impl Receipt {
         }
         // Durable before it waits, so that after a crash a part is whole or not there, and never takes the client's blame.
         self.file.sync().at("sync part", &self.path)?;
+        if self.part.number == PartName::PUT_BY {
+            self.file.release();
+        }
         let target = part_path(&self.part);
         let core = Arc::clone(&self.core);
         let _claim = core.parts.claim(&self.part);

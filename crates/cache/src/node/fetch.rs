@@ -111,7 +111,7 @@ impl Node {
 
     async fn put_by(&self, run: &Run, records: Vec<Bytes>) -> Result<()> {
         let unproved = &self.inner.unproved;
-        let name = PartName { upload: self.new_part(), number: 1 };
+        let name = PartName { upload: self.new_part(), number: PartName::PUT_BY };
         let length = SEGMENT_HEADER.len() as u64 + run.bytes();
         let pieces = std::iter::once(Bytes::from_static(&SEGMENT_HEADER)).chain(records).map(Ok);
         unproved.expect(&name);

@@ -67,4 +67,6 @@ impl DiskFile for Hollow {
     fn sync(&self) -> io::Result<()> {
         self.stub.file.sync()
     }
+
+    fn release(&self) {}
 }

@@ -72,4 +72,6 @@ impl DiskFile for ObjectFile {
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }
+
+    fn release(&self) {}
 }

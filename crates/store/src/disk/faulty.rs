@@ -326,6 +326,8 @@ impl DiskFile for FaultyFile {
         self.change(Change::Truncate(size))
     }
 
+    fn release(&self) {}
+
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state.lock();
         let step = state.step(Need::Nothing);

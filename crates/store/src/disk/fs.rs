@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
 use super::{Disk, DiskFile};
@@ -138,5 +139,10 @@ impl DiskFile for FsFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn release(&self) {
+        // Advice, which a file system may not take.
+        let _ = fadvise(&self.0, 0, None, Advice::DontNeed);
     }
 }
