@@ -275,24 +275,25 @@ impl Store {
             }
             Err(error) => return Err(error),
         }
+        let mut files = Vec::new();
         while let Some((id, length)) = progress.dropped.last().copied() {
             let path = core.files.path(id);
-            let file = core.disk.open(&path).ok();
+            files.extend(core.disk.open(&path).ok());
             match core.disk.remove(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).at("remove evicted segment", &path);
                 }
                 _ => {}
             }
-            // The kernel gives back pages and blocks when the last one lets go of a file. That takes longer than all else
-            // here, so a worker does it, unless someone waits for the space.
-            if !core.usage.disk_full.load(Ordering::Relaxed) {
-                drop(core.pool.run(move || drop(file)));
-            }
             // A reader may have opened it again since it was dropped.
             core.files.set_stub(id, None);
             progress.dropped.pop();
             core.usage.segments.fetch_sub(length, Ordering::Relaxed);
+        }
+        // The kernel gives back pages and blocks when the last one lets go of a file. That takes longer than all else here,
+        // so one worker does it, unless someone waits for the space.
+        if !core.usage.disk_full.load(Ordering::Relaxed) {
+            drop(core.pool.run(move || drop(files)));
         }
         core.disk.sync_directory(SEGMENTS).at("sync directory", SEGMENTS)
     }

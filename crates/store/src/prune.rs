@@ -19,8 +19,8 @@ use crate::index::{Flush, Table, meta};
 use crate::row::{BlobRow, EntryRow};
 use crate::store::Store;
 
-/// Rows looked at in one transaction: some 20 milliseconds, for which the next checkpoint waits, but no writer.
-const ROWS_A_STEP: usize = if cfg!(test) { 7 } else { 32 << 10 };
+/// Rows looked at in one transaction: some 40 milliseconds, for which the next checkpoint waits, but no writer.
+const ROWS_A_STEP: usize = if cfg!(test) { 7 } else { 64 << 10 };
 /// Pruning is due when there may be one stale row in so many: below, a pass over the whole index would do too little.
 const DUE_AT_ONE_IN: u64 = 16;
 

@@ -128,6 +128,8 @@ impl Store {
             self.renew_adoption(adoption, id)?;
         }
         let terms = Terms::housekeeping(weight([4096]));
+        // On the disk its file goes after a checkpoint, which syncs the log. An object may be deleted from now on.
+        let terms = if core.archive.is_none() { terms.unsynced() } else { terms };
         let conclude = move || {
             let legacy = legacy.clone();
             move |group: &mut Group<'_>| conclude(group, id, older, legacy)
