@@ -83,7 +83,7 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     } else {
         CredentialSection::rights(&config.credentials)?
     };
-    let (node, above) = node::node(config, &tiers, &clock).await?.unzip();
+    let (node, above) = node::node(config, &tiers, quota, &clock).await?.unzip();
     let tiers = node.as_ref().map_or(tiers, Node::tiers);
     let cache = Cache::new(tiers, rights, Signer::new(&secret_of(data)?), jobs.clone(), clock.clone());
     if node.is_none() {

@@ -58,6 +58,8 @@ pub struct NodeOptions {
     pub spool_max: usize,
     /// How often what waits is touched, so that the local store keeps it: less than its retention time.
     pub touch_every: Duration,
+    /// Bytes that came from above and are proved later, at most: they are on the disk, and eviction cannot free them.
+    pub unproved_max_bytes: u64,
     /// A number that no earlier process had: what is planned is numbered from it on.
     pub random: u64,
 }
@@ -158,7 +160,7 @@ impl Node {
                 plans: Plans::new(options.random),
                 loads: Arc::default(),
                 flights: Arc::default(),
-                unproved: Unproved::default(),
+                unproved: Unproved::new(options.unproved_max_bytes),
                 early: Early::default(),
                 copies: Mutex::default(),
                 pushing: Mutex::default(),

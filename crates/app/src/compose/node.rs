@@ -10,12 +10,20 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 
+/// Bytes of what a node fetched that are proved later, at most; an eighth of the quota if that is less.
+const UNPROVED_MAX: u64 = 4 << 30;
+
 /// Puts a node over the local store, if an upstream is configured, with the client by which it asks above. Reads the spool that
 /// an earlier process left.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for a malformed address, token or scope; those of the store.
-pub async fn node(config: &Config, local: &Tiers, clock: &Arc<dyn Clock>) -> Result<Option<(Node, UpstreamTier)>> {
+pub async fn node(
+    config: &Config,
+    local: &Tiers,
+    quota: u64,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<(Node, UpstreamTier)>> {
     let Some(server) = config.upstream.server()? else { return Ok(None) };
     let token = Some(config.upstream.token.0.as_str()).filter(|token| !token.is_empty());
     // A client waits for each answer, and what does not come is not needed: one further try, for a connection that was kept
@@ -38,6 +46,7 @@ pub async fn node(config: &Config, local: &Tiers, clock: &Arc<dyn Clock>) -> Res
     let options = NodeOptions {
         spool_max: config.upstream.spool_entries as usize,
         touch_every: config.store.retention.0 / 4,
+        unproved_max_bytes: UNPROVED_MAX.min(quota / 8),
         random: u64::from_le_bytes(first_plan),
     };
     let node = Node::open(local.clone(), tiers, clock.clone(), options).await?;

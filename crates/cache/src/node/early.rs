@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 /// Chunks whose names are remembered, 33 bytes each; the parts that bring more get no head start.
 const CHUNKS_MAX: usize = 500_000;
+/// Chunks in a part beyond which it cannot be adopted anyway.
+const PART_CHUNKS_MAX: usize = 65_536;
 /// About how many bytes are sent in one step: an entry that waits meanwhile is next.
 const STEP_BYTES: u64 = 64 << 20;
 /// How long nothing is sent early after it failed: whatever is wrong, entries that wait find out.
@@ -136,12 +138,15 @@ impl Names {
             piece = rest;
             let Some(head) = self.head.first_chunk() else { return };
             match RecordHeader::decode(head) {
-                Ok(header) if header.kind == RecordKind::Chunk => {
+                Ok(header) if header.kind == RecordKind::Chunk && self.chunks.len() < PART_CHUNKS_MAX => {
                     self.chunks.push(header.hash);
                     self.skip = header.stored_len as usize;
                     self.head.clear();
                 }
-                _ => self.is_segment = false,
+                _ => {
+                    self.is_segment = false;
+                    self.chunks = Vec::new();
+                }
             }
         }
     }

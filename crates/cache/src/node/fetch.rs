@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::blobs::patience;
 use super::plan::{Planned, Run};
 use super::turns::Turn;
-use super::unproved::{Fetching, Part};
+use super::unproved::Fetching;
 use super::{ANSWER, Node, add};
 
 /// Fewer bytes are put chunk by chunk, into the segment that is being filled: a segment of their own is a file.
@@ -114,13 +114,10 @@ impl Node {
         let name = PartName { upload: self.new_part(), number: PartName::PUT_BY };
         let length = SEGMENT_HEADER.len() as u64 + run.bytes();
         let pieces = std::iter::once(Bytes::from_static(&SEGMENT_HEADER)).chain(records).map(Ok);
-        unproved.expect(&name);
+        let expected = unproved.expect(&name);
         let body = stream::iter(pieces.collect::<Vec<_>>()).boxed();
-        if let Err(error) = self.inner.local.segments.receive(&name, length, body).await {
-            unproved.give_up(&name);
-            return Err(error);
-        }
-        unproved.add(Part { name, namespace: run.namespace.clone(), length, chunks: run.hashes() });
+        self.inner.local.segments.receive(&name, length, body).await?;
+        expected.arrived(&run.namespace, length, run.hashes());
         self.wake_proving();
         self.prove_excess().await;
         Ok(())

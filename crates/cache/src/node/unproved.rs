@@ -21,8 +21,8 @@ use crate::jobs::{Job, Next};
 const QUIET: Duration = Duration::from_secs(2);
 /// How long a client waits for what it asks for to be proved, beside what it waits for the Larder above.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The most bytes that wait, beyond which a fetch proves as much as it brings.
-pub(super) const BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 4 << 30 };
+/// How long a part waits for quiet at most: a client that never reads its answer to the end must not keep it waiting.
+const LONGEST: Duration = Duration::from_secs(60);
 /// The most chunks that wait, a hundred bytes of memory each.
 const CHUNKS_MAX: usize = 500_000;
 /// How often the job looks when nothing tells it to.
@@ -34,11 +34,38 @@ pub(super) struct Part {
     pub(super) namespace: Namespace,
     pub(super) length: u64,
     pub(super) chunks: Vec<ContentHash>,
+    since: Instant,
+}
+
+/// A part that is being received; given up when this is dropped.
+pub(super) struct Expected<'a> {
+    unproved: &'a Unproved,
+    name: PartName,
+    has_arrived: bool,
+}
+
+impl Expected<'_> {
+    /// The part was received and waits from here on.
+    pub(super) fn arrived(mut self, namespace: &Namespace, length: u64, chunks: Vec<ContentHash>) {
+        self.has_arrived = true;
+        let (name, namespace) = (self.name.clone(), namespace.clone());
+        self.unproved.add(Part { name, namespace, length, chunks, since: Instant::now() });
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        if !self.has_arrived {
+            // Whoever fetched it may be gone while the disk still has it to write: the sweep takes what comes of that.
+            self.unproved.state.lock().names.remove(&self.name);
+        }
+    }
 }
 
 /// All parts that wait to be proved.
-#[derive(Default)]
 pub(super) struct Unproved {
+    /// The most bytes that wait, beyond which a fetch proves as much as it brings.
+    most_bytes: u64,
     state: Mutex<State>,
     /// Parts that are being proved, by number.
     proofs: Arc<Turns<u64>>,
@@ -85,6 +112,10 @@ impl Drop for Fetching {
 }
 
 impl Unproved {
+    pub(super) fn new(most_bytes: u64) -> Self {
+        Self { most_bytes, state: Mutex::default(), proofs: Arc::default() }
+    }
+
     /// Whether a part is one of these, or is about to be.
     pub(super) fn is_ours(&self, part: &PartName) -> bool {
         self.state.lock().names.contains(part)
@@ -95,17 +126,12 @@ impl Unproved {
     }
 
     /// Before a part is received.
-    pub(super) fn expect(&self, name: &PartName) {
+    pub(super) fn expect(&self, name: &PartName) -> Expected<'_> {
         self.state.lock().names.insert(name.clone());
+        Expected { unproved: self, name: name.clone(), has_arrived: false }
     }
 
-    /// It was not received.
-    pub(super) fn give_up(&self, name: &PartName) {
-        self.state.lock().names.remove(name);
-    }
-
-    /// A part that was received waits from here on.
-    pub(super) fn add(&self, part: Part) {
+    fn add(&self, part: Part) {
         let mut state = self.state.lock();
         let number = state.next;
         state.next += 1;
@@ -119,16 +145,16 @@ impl Unproved {
     /// The oldest, if there are more than may wait.
     fn beyond(&self) -> Option<u64> {
         let state = self.state.lock();
-        let is_beyond = state.bytes > BYTES_MAX || state.places.len() > CHUNKS_MAX;
+        let is_beyond = state.bytes > self.most_bytes || state.places.len() > CHUNKS_MAX;
         state.parts.keys().next().copied().filter(|_| is_beyond)
     }
 
     /// The oldest, and how long it is left alone still.
     fn due(&self) -> Option<(u64, Duration)> {
         let state = self.state.lock();
-        let first = *state.parts.keys().next()?;
-        let wait = if state.fetches > 0 { QUIET } else { QUIET.saturating_sub(state.fetched.elapsed()) };
-        Some((first, wait))
+        let (first, part) = state.parts.first_key_value()?;
+        let quiet = if state.fetches > 0 { QUIET } else { QUIET.saturating_sub(state.fetched.elapsed()) };
+        Some((*first, quiet.min(LONGEST.saturating_sub(part.since.elapsed()))))
     }
 
     /// Those that have one of these chunks.

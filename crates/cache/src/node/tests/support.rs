@@ -198,13 +198,17 @@ impl Pair {
     }
 }
 
+/// Bytes that may wait to be proved.
+pub(super) const UNPROVED_MAX: u64 = 4 << 20;
+
 async fn open(here: &Memory, faults: &Faults, far: &Arc<Far>, clock: &FakeClock, spool_max: usize) -> Node {
     let tier = Arc::new(Faulty::new(Arc::new(here.clone()), faults.clone()));
     let local = Tiers { blobs: tier.clone(), entries: tier.clone(), segments: tier };
     let above = Upstream { blobs: far.clone(), entries: Arc::new(far.tier.clone()), bulk: far.clone() };
     static STARTS: AtomicU64 = AtomicU64::new(1);
     let random = STARTS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let options = NodeOptions { spool_max, touch_every: Duration::from_secs(600), random };
+    let touch_every = Duration::from_secs(600);
+    let options = NodeOptions { spool_max, touch_every, unproved_max_bytes: UNPROVED_MAX, random };
     Node::open(local, above, Arc::new(clock.clone()), options).await.unwrap()
 }
 

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use larder_base::segment::{RECORD_HEADER_LEN, RecordHeader};
-use larder_base::{Access, ByteRange, ContentHash, Entries, ErrorKind, PutIf, PutOutcome, Segments, collect};
+use larder_base::{
+    Access, ByteRange, ContentHash, Entries, ErrorKind, PartName, PutIf, PutOutcome, Segments, UploadId, collect,
+};
 use larder_testkit::content::noise;
 use larder_testkit::faulty::{Fault, Gate, Verb};
 
-use super::support::{Lie, Pair, address, linked, namespace};
+use super::support::{Lie, Pair, UNPROVED_MAX, address, linked, namespace};
 use crate::jobs::{Job, Next};
-use crate::node::unproved::{BYTES_MAX, Proving};
+use crate::node::unproved::{Proving, Unproved};
 
 /// Chunks that are more than a megabyte together, and so a part of their own when they are read at once.
 fn large(seed: u64) -> Vec<Bytes> {
@@ -201,14 +203,26 @@ async fn what_came_is_proved_unasked_once_nothing_is_fetched() {
 async fn no_more_waits_to_be_proved_than_may() {
     let pair = Pair::new().await;
     let mut contents = Vec::new();
-    for seed in 0..2 * BYTES_MAX / 1_600_000 {
+    for seed in 0..2 * UNPROVED_MAX / 1_600_000 {
         contents.extend(large(seed));
         pair.put_above(&large(seed)).await;
         read_run(&pair, &large(seed)).await.unwrap();
-        assert!(pair.node.status().bytes_unproved <= BYTES_MAX);
+        assert!(pair.node.status().bytes_unproved <= UNPROVED_MAX);
     }
     let there = contents.len() - missing_in_store(&pair, &contents).await;
     assert!(there >= contents.len() / 4, "{there} of {}", contents.len());
+}
+
+#[test]
+fn a_part_whose_fetch_is_given_up_is_left_to_the_sweep() {
+    let unproved = Unproved::new(UNPROVED_MAX);
+    let part = |number| PartName { upload: UploadId::from_random([7; 16]), number };
+    let (given_up, arrived) = (unproved.expect(&part(0)), unproved.expect(&part(1)));
+    assert!(unproved.is_ours(&part(0)) && unproved.is_ours(&part(1)));
+    drop(given_up);
+    arrived.arrived(&namespace(), 9, Vec::new());
+    assert!(!unproved.is_ours(&part(0)) && unproved.is_ours(&part(1)));
+    assert_eq!(unproved.bytes(), 9);
 }
 
 #[tokio::test]
