@@ -18,8 +18,11 @@ use crate::heat::Epoch;
 const BYTES_KEPT: usize = 64 << 20;
 /// Parts of what is kept that do not wait for each other.
 const SHARDS: usize = 16;
-/// About what an entry takes besides its value, its key, and its links.
+/// About what an entry takes besides its value, its key, its links and its texts.
 const ENTRY_BYTES: usize = 400;
+
+/// About what an attribute takes besides its name and value.
+const ATTRIBUTE_BYTES: usize = 100;
 
 /// How often anything was forgotten: what was read before that may be old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +93,9 @@ struct Kept {
 impl Kept {
     fn bytes(&self, key: &[u8]) -> usize {
         let value = self.entry.inline.as_ref().map_or(0, bytes::Bytes::len);
-        ENTRY_BYTES + 2 * key.len() + value + self.entry.links.len() * size_of::<larder_base::ContentHash>()
+        let attributes = self.entry.attributes.iter().map(|(name, value)| name.len() + value.len() + ATTRIBUTE_BYTES);
+        let texts = self.entry.writer.len() + attributes.sum::<usize>();
+        ENTRY_BYTES + 2 * key.len() + value + texts + self.entry.links.len() * size_of::<larder_base::ContentHash>()
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
         files: BTreeMap::new(),
         log: BTreeSet::new(),
         evicted: Vec::new(),
+        adoptions: Vec::new(),
         adopted_object: None,
         outcome: Recovery::default(),
     };
@@ -101,6 +102,8 @@ struct Replay<'a> {
     log: BTreeSet<u32>,
     /// Files to be removed once the index has forgotten them.
     evicted: Vec<u32>,
+    /// The adoptions read.
+    adoptions: Vec<Adoption>,
     /// The segment whose object was told of last: an adoption of a part in the bucket follows its shipment.
     adopted_object: Option<u32>,
     outcome: Recovery,
@@ -135,7 +138,7 @@ impl Replay<'_> {
             } else {
                 tracing::error!(segment = id, "a segment is missing; what was in it is absent");
                 self.outcome.lost_segments += 1;
-                self.rows.retire_segment(*id)?;
+                self.rows.retire_segment(*id, row.records.into())?;
             }
         }
         if self.outcome.clean {
@@ -219,6 +222,7 @@ impl Replay<'_> {
                 self.core.checkpoint(false)?;
             }
         }
+        self.adopt_again()?;
         if position.is_none() {
             // The index was lost, and with it what was promised: all of it counts as promised now.
             let (ids, now) = (self.core.heat.ids(), self.rows.now);
@@ -343,7 +347,11 @@ impl Replay<'_> {
                 let grant = Grant::decode(body)?;
                 self.rows.grant(&grant.namespace, &grant.hashes)?;
             }
-            RecordKind::Adoption => self.adopt(&Adoption::decode(body)?)?,
+            RecordKind::Adoption => {
+                let adoption = Adoption::decode(body)?;
+                self.adopt(&adoption)?;
+                self.adoptions.push(adoption);
+            }
             RecordKind::Eviction => self.evict(decode_eviction(body)?)?,
             RecordKind::Touch => {
                 let mark = TouchMark::decode(body)?;
@@ -388,6 +396,20 @@ impl Replay<'_> {
         }
         self.mark(adoption.segment, adoption.time, false);
         self.rows.adopt(adoption, &trailer)
+    }
+
+    /// While a segment was being evicted an adopted one may have taken over chunks from it that the log, which tells of the
+    /// eviction only at its end, still has there at the point of the adoption.
+    fn adopt_again(&mut self) -> Result<()> {
+        if self.evicted.is_empty() {
+            return Ok(());
+        }
+        for adoption in std::mem::take(&mut self.adoptions) {
+            if self.core.heat.exists(adoption.segment) {
+                self.adopt(&adoption)?;
+            }
+        }
+        Ok(())
     }
 
     /// Moves what was adopted from staging to its place; false when it is not there.
@@ -444,7 +466,8 @@ impl Replay<'_> {
 
     fn evict(&mut self, id: u32) -> Result<()> {
         self.rows.reserve_segment_id(id)?;
-        self.rows.retire_segment(id)?;
+        let records = self.rows.segment(id)?.map_or(0, |row| row.records.into());
+        self.rows.retire_segment(id, records)?;
         self.core.heat.remove(id);
         let doomed = self.rows.doom(id)?;
         if let (Some(archive), Some(row)) = (&self.core.archive, doomed) {
@@ -453,9 +476,9 @@ impl Replay<'_> {
         if !self.files.contains_key(&id) {
             return Ok(());
         }
-        self.core.usage.segments.fetch_sub(self.on_disk(id), Ordering::Relaxed);
         self.core.files.forget(id);
         if !self.evicted.contains(&id) {
+            self.core.usage.segments.fetch_sub(self.on_disk(id), Ordering::Relaxed);
             self.evicted.push(id);
         }
         Ok(())

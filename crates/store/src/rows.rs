@@ -459,12 +459,11 @@ impl<'a> Rows<'a> {
         self.get(Table::Segments, &id.to_be_bytes())?.map(|row| SegmentRow::decode(&row)).transpose()
     }
 
-    /// A segment is no more. The rows of its records stay and count as absent; they are counted, and pruned when they are
-    /// many.
-    pub(crate) fn retire_segment(&mut self, id: u32) -> Result<()> {
-        let records = self.segment(id)?.map_or(0, |row| u64::from(row.records));
+    /// A segment is no more. Rows of its records, at most `stale` of them, stay and count as absent; they are counted, and
+    /// pruned when they are many.
+    pub(crate) fn retire_segment(&mut self, id: u32, stale: u64) -> Result<()> {
         self.delete(Table::Segments, &id.to_be_bytes());
-        self.set_number(meta::STALE, self.number(meta::STALE)? + records);
+        self.set_number(meta::STALE, self.number(meta::STALE)? + stale);
         Ok(())
     }
 

@@ -200,10 +200,14 @@ impl Store {
         let mut entries: Vec<(Vec<u8>, ContentHash)> = Vec::new();
         let mut links = 0;
         if !progress.doubts.is_empty() {
-            core.index.scan_after(Table::Entries, &after, |key, row| {
+            let from = after.clone();
+            core.index.scan_after(Table::Entries, &from, |key, row| {
                 let row = EntryRow::decode(row)?;
                 links += 1 + row.links as usize;
-                entries.push((key.to_vec(), row.blob.hash));
+                after = key.to_vec();
+                if core.heat.is_alive(row.segment, row.ordinal) {
+                    entries.push((key.to_vec(), row.blob.hash));
+                }
                 Ok(links < LINKS_A_STEP)
             })?;
         }
@@ -216,7 +220,6 @@ impl Store {
             while reader.remaining() > 0 {
                 settle(core, &mut progress.doubts, &reader.hash()?)?;
             }
-            after = key;
         }
         if !is_last {
             return Ok(Stage::Reading { after, since });

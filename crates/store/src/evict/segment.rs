@@ -26,6 +26,9 @@ use crate::store::Store;
 const GRANTS_AT_ONCE: usize = 2048;
 /// Entries dropped in one operation: a thread that waits for each alone is switched to and from for each.
 const ENTRIES_AT_ONCE: usize = 128;
+/// Bytes of an entry whose rows are left to pruning. That goes by the number of rows, and the links of one entry may be
+/// megabytes of the index.
+const ENTRY_LEFT_MAX: u32 = 4096;
 /// Bytes written again in one operation.
 const COPY_AT_ONCE: u64 = 1 << 20;
 
@@ -53,7 +56,7 @@ pub(super) struct Plan {
 /// Which records of a segment a plan tells of beside those in use. To find out costs a look at the index for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// None.
+    /// Large entries.
     InUse,
     /// Entries.
     Entries,
@@ -117,9 +120,7 @@ impl Store {
         let (blobs, entries) = (self.copy_blobs(&*file, id, &plan.keep)?, self.copy_entries(id, plan.keep_entries)?);
         let Plan { drop_entries, grants, adoptions, removals, shipments, doomed, .. } = plan;
         let legacy = Legacy { removals, shipments, doomed };
-        if older {
-            self.remove_entries(id, &drop_entries)?;
-        }
+        self.drop_entries(id, &drop_entries, older)?;
         if !grants.is_empty() {
             let own: HashSet<ContentHash> = trailer.lines.iter().map(|line| line.hash).collect();
             grants.into_iter().try_for_each(|grant| self.renew_grant(grant, &own))?;
@@ -127,12 +128,14 @@ impl Store {
         for adoption in adoptions {
             self.renew_adoption(adoption, id)?;
         }
+        let blob_lines = of_kinds(&trailer, &[RecordKind::Chunk, RecordKind::Recipe]).count() as u64;
+        let gone = (blob_lines - blobs, of_kinds(&trailer, &[RecordKind::Entry]).count() as u64 - entries);
         let terms = Terms::housekeeping(weight([4096]));
         // On the disk its file goes after a checkpoint, which syncs the log. An object may be deleted from now on.
         let terms = if core.archive.is_none() { terms.unsynced() } else { terms };
         let conclude = move || {
             let legacy = legacy.clone();
-            move |group: &mut Group<'_>| conclude(group, id, older, legacy)
+            move |group: &mut Group<'_>| conclude(group, id, older, gone.0 + gone.1, legacy)
         };
         let doomed = match queue.call(terms, conclude()) {
             Err(error) if error.kind() == ErrorKind::Full => {
@@ -155,8 +158,8 @@ impl Store {
         }
         evicted.segments += 1;
         evicted.kept += blobs + entries;
-        evicted.blobs += count(&trailer, &[RecordKind::Chunk, RecordKind::Recipe]) - blobs;
-        evicted.entries += count(&trailer, &[RecordKind::Entry]) - entries;
+        evicted.blobs += gone.0;
+        evicted.entries += gone.1;
         evicted.bytes += length;
         Ok(Some(length))
     }
@@ -219,15 +222,15 @@ impl Store {
         Ok(copied)
     }
 
-    /// Removes entries for good: an older segment may hold an earlier value, and that must not come back when the index is
-    /// made anew.
-    fn remove_entries(&self, id: u32, entries: &[(EntryAddress, u32, u64)]) -> Result<()> {
+    /// Deletes the rows of entries, with a record of it where an `older` segment may hold an earlier value: that must not come
+    /// back when the index is made anew.
+    fn drop_entries(&self, id: u32, entries: &[(EntryAddress, u32, u64)], older: bool) -> Result<()> {
         for batch in entries.chunks(ENTRIES_AT_ONCE) {
             let batch = batch.to_vec();
             let terms = Terms::housekeeping(weight(batch.iter().map(|_| 2048))).unsynced();
             self.core().queue.call(terms, move |group| {
                 for (address, ordinal, revision) in batch {
-                    if group.drop_entry_at(&address, id, ordinal)? {
+                    if group.drop_entry_at(&address, id, ordinal)? && older {
                         group.append(Removal { revision, address }.to_record());
                     }
                 }
@@ -323,8 +326,8 @@ fn is_whole(header: &RecordHeader, body: &Bytes) -> bool {
 }
 
 /// Records of these kinds.
-fn count(trailer: &Trailer, kinds: &[RecordKind]) -> u64 {
-    trailer.lines.iter().filter(|line| kinds.contains(&line.kind)).count() as u64
+fn of_kinds<'a>(trailer: &'a Trailer, kinds: &[RecordKind]) -> impl Iterator<Item = &'a TrailerLine> {
+    trailer.lines.iter().filter(|line| kinds.contains(&line.kind))
 }
 
 /// What becomes of a segment, whose chunks may be `lost`.
@@ -344,7 +347,8 @@ pub(super) fn plan(
         let body = || read_body_at(file, offset, line).at("read segment", &path);
         match line.kind {
             RecordKind::Chunk | RecordKind::Recipe if scope != Scope::All && !in_use.contains(ordinal) => {}
-            RecordKind::Entry if scope == Scope::InUse && !in_use.contains(ordinal) => {}
+            RecordKind::Entry
+                if scope == Scope::InUse && !in_use.contains(ordinal) && line.raw_len <= ENTRY_LEFT_MAX => {}
             // What it grants goes, or was granted again where it was copied to.
             RecordKind::Grant if line.hash == Grant::LOCAL => {}
             RecordKind::Chunk | RecordKind::Recipe => {
@@ -416,7 +420,7 @@ fn copy_entry(group: &mut Group<'_>, address: EntryAddress, id: u32, ordinal: u3
 }
 
 /// The last record of a segment's life, with what other segments still need of it. Returns what is known of its object.
-fn conclude(group: &mut Group<'_>, id: u32, older: bool, legacy: Legacy) -> Result<Option<ObjectRow>> {
+fn conclude(group: &mut Group<'_>, id: u32, older: bool, stale: u64, legacy: Legacy) -> Result<Option<ObjectRow>> {
     if id == group.segment {
         // It is pinned, so nothing comes here; but what is acknowledged from now on would lie in an unlinked file.
         let message = format!("segment {id} is the end of the log");
@@ -445,7 +449,7 @@ fn conclude(group: &mut Group<'_>, id: u32, older: bool, legacy: Legacy) -> Resu
     group.append(eviction_record(id));
     let object = group.doom(id)?;
     // Nothing of it is served from here on: rows that still speak of it count as absent.
-    group.retire_segment(id)?;
+    group.retire_segment(id, stale)?;
     group.core.heat.remove(id);
     Ok(object)
 }

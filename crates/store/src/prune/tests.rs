@@ -77,6 +77,27 @@ fn evicted_rows_are_absent_at_once_and_deleted_by_a_pass() {
 }
 
 #[test]
+fn links_that_take_much_go_with_their_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let options = Options { quota: 16 << 20, retention: RETENTION, segment_len: 128 << 10, ..options(dir.path()) };
+    let store = Store::open(options, clock.clone()).unwrap();
+    let links: Vec<ContentHash> = (0..300).map(|n| put(&store, "a", &noise(n, 100)).unwrap().hash).collect();
+    store.put_entry(&key(0), linked("large", &links), PutIf::Always).unwrap();
+    store.put_entry(&key(1), linked("small", &links[..2]), PutIf::Always).unwrap();
+    for n in 1000..1010 {
+        put(&store, "a", &content(n)).unwrap();
+    }
+    clock.advance(LONG);
+    store.checkpoint().unwrap();
+    assert_eq!(store.core().index.count(Table::Links).unwrap(), 2);
+    store.set_quota(store.status().unwrap().bytes / 2);
+    while store.evict_step().unwrap().segments > 0 {}
+    store.checkpoint().unwrap();
+    assert_eq!(store.core().index.count(Table::Links).unwrap(), 1, "the small one waits to be pruned");
+}
+
+#[test]
 fn what_is_put_again_during_a_pass_stays() {
     let dir = tempfile::tempdir().unwrap();
     let (store, gone) = half_evicted(dir.path());

@@ -417,3 +417,31 @@ fn a_part_whose_adoption_failed_counts_as_long_as_it_waits() {
     assert_eq!(store.adopt(&ns("a"), &part(1)).unwrap().unwrap().records, 1);
     assert_eq!(store.status().unwrap().staging_bytes, 0);
 }
+
+#[test]
+fn what_a_part_took_over_from_a_segment_that_was_being_evicted_outlives_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::new();
+    let open =
+        || Store::open(crate::Options { retention: Duration::from_secs(3600), ..options(dir.path()) }, clock.clone());
+    let store = open().unwrap();
+    let content = noise(1, 50_000);
+    let first = put(&store, "a", &content).unwrap();
+    for n in 10..20 {
+        put(&store, "a", &noise(n, 50_000)).unwrap();
+    }
+    store.checkpoint().unwrap();
+    clock.advance(Duration::from_secs(7200));
+    // As an eviction begins, and has not come to its end when the part does.
+    assert!(store.core().heat.freeze(1, store.core().now()));
+    receive(&store, &part(1), &segment(&[record(&content)]));
+    store.adopt(&ns("b"), &part(1)).unwrap().unwrap();
+    assert!(get(&store, "b", &first.hash).is_some());
+    store.evict_segment(1, &mut crate::Evicted::default()).unwrap().unwrap();
+    store.core().sync_active();
+    drop(store);
+    let store = open().unwrap();
+    assert!(!store.recovery().clean && store.recovery().replayed_records > 0);
+    assert_eq!(get(&store, "b", &first.hash).as_deref(), Some(&content[..]), "its adoption was acknowledged");
+    assert!(get(&store, "a", &first.hash).is_none());
+}
