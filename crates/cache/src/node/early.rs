@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Chunks whose names are remembered, 33 bytes each; the parts that bring more get no head start.
 const CHUNKS_MAX: usize = 500_000;
 /// Chunks in a part beyond which it cannot be adopted anyway.
-const PART_CHUNKS_MAX: usize = 65_536;
+pub(super) const PART_CHUNKS_MAX: usize = 65_536;
 /// About how many bytes are sent in one step: an entry that waits meanwhile is next.
 const STEP_BYTES: u64 = 64 << 20;
 /// How long nothing is sent early after it failed: whatever is wrong, entries that wait find out.

@@ -113,13 +113,16 @@ impl Node {
         let unproved = &self.inner.unproved;
         let name = PartName { upload: self.new_part(), number: PartName::PUT_BY };
         let length = SEGMENT_HEADER.len() as u64 + run.bytes();
+        if !self.prove_to_fit(length, run.records.len()).await {
+            let message = "as much as may wait to be proved does, and is not proved in time";
+            return Err(Error::new(ErrorKind::Unavailable, "put records by", message));
+        }
         let pieces = std::iter::once(Bytes::from_static(&SEGMENT_HEADER)).chain(records).map(Ok);
         let expected = unproved.expect(&name);
         let body = stream::iter(pieces.collect::<Vec<_>>()).boxed();
         self.inner.local.segments.receive(&name, length, body).await?;
         expected.arrived(&run.namespace, length, run.hashes());
         self.wake_proving();
-        self.prove_excess().await;
         Ok(())
     }
 

@@ -64,7 +64,7 @@ impl Drop for Expected<'_> {
 
 /// All parts that wait to be proved.
 pub(super) struct Unproved {
-    /// The most bytes that wait, beyond which a fetch proves as much as it brings.
+    /// The most bytes that wait, but for a single part that is larger: before more are put by, the oldest are proved.
     most_bytes: u64,
     state: Mutex<State>,
     /// Parts that are being proved, by number.
@@ -142,11 +142,11 @@ impl Unproved {
         state.parts.insert(number, Arc::new(part));
     }
 
-    /// The oldest, if there are more than may wait.
-    fn beyond(&self) -> Option<u64> {
+    /// The oldest, if it must be proved before so many bytes and chunks more may wait.
+    fn in_the_way_of(&self, bytes: u64, chunks: usize) -> Option<u64> {
         let state = self.state.lock();
-        let is_beyond = state.bytes > self.most_bytes || state.places.len() > CHUNKS_MAX;
-        state.parts.keys().next().copied().filter(|_| is_beyond)
+        let is_full = state.bytes + bytes > self.most_bytes || state.places.len() + chunks > CHUNKS_MAX;
+        state.parts.keys().next().copied().filter(|_| is_full)
     }
 
     /// The oldest, and how long it is left alone still.
@@ -206,11 +206,14 @@ impl Node {
         let _ = timeout(PATIENCE, proving).await;
     }
 
-    /// Proves as much as there is beyond what may wait.
-    pub(super) async fn prove_excess(&self) {
-        while let Some(part) = self.inner.unproved.beyond() {
-            self.prove_part(part).await;
-        }
+    /// Proves until so much more may wait, as far as a client may be kept waiting for it; says whether it may.
+    pub(super) async fn prove_to_fit(&self, bytes: u64, chunks: usize) -> bool {
+        let proving = async {
+            while let Some(part) = self.inner.unproved.in_the_way_of(bytes, chunks) {
+                self.prove_part(part).await;
+            }
+        };
+        timeout(PATIENCE, proving).await.is_ok()
     }
 
     async fn prove_part(&self, number: u64) {

@@ -1,6 +1,7 @@
 //! What goes up before its entry.
 
 use bytes::Bytes;
+use larder_base::segment::SEGMENT_HEADER;
 use larder_base::{
     Access, ContentHash, Digest, Entries, ErrorKind, HashFunction, Located, PartName, PutIf, PutOutcome, Segments,
     UploadId, stream_of,
@@ -10,7 +11,7 @@ use larder_testkit::faulty::{Fault, Verb};
 use larder_testkit::segment::{self, Flaw};
 
 use super::support::{Pair, address, linked, namespace};
-use crate::node::early::Names;
+use crate::node::early::{Names, PART_CHUNKS_MAX};
 use crate::node::push::{SEGMENT_BYTES, groups};
 
 fn part(number: u32) -> PartName {
@@ -112,6 +113,17 @@ fn the_names_in_a_segment_are_seen_however_it_comes() {
         let damaged = segment::damaged(&contents(), 1, flaw);
         damaged.chunks(5000).for_each(|piece| names.see(piece));
         assert_eq!(names.chunks(), [], "{flaw:?}");
+    }
+}
+
+#[test]
+fn of_a_part_with_more_chunks_than_can_be_adopted_no_name_is_kept() {
+    let record = segment::body(&contents()[..1])[SEGMENT_HEADER.len()..].to_vec();
+    for (count, kept) in [(PART_CHUNKS_MAX, PART_CHUNKS_MAX), (PART_CHUNKS_MAX + 1, 0)] {
+        let mut names = Names::default();
+        names.see(&SEGMENT_HEADER);
+        (0..count).for_each(|_| names.see(&record));
+        assert_eq!(names.chunks().len(), kept);
     }
 }
 

@@ -213,6 +213,42 @@ async fn no_more_waits_to_be_proved_than_may() {
     assert!(there >= contents.len() / 4, "{there} of {}", contents.len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn when_what_waits_is_not_proved_in_time_no_more_is_kept_and_the_reader_gets_its_bytes() {
+    let pair = Pair::new().await;
+    let gate = Gate::closed();
+    pair.here_faults.add(Verb::AdoptPart, 1..=9, Fault::Hold(gate.clone()));
+    for seed in 0..2 * UNPROVED_MAX / 1_600_000 {
+        pair.put_above(&large(seed)).await;
+        let start = tokio::time::Instant::now();
+        assert_eq!(are_right(&read_run(&pair, &large(seed)).await.unwrap()), [true; 4]);
+        assert!(start.elapsed() <= Duration::from_secs(3));
+        assert!(pair.node.status().bytes_unproved <= UNPROVED_MAX);
+    }
+    gate.open();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_never_ends_keeps_what_came_from_being_proved_for_a_minute_at_most() {
+    let pair = Pair::new().await;
+    let (contents, others) = (large(1), large(2));
+    pair.put_above(&contents).await;
+    pair.put_above(&others).await;
+    read_run(&pair, &contents).await.unwrap();
+    let place = pair.node.locate(&namespace(), &hashes(&others)).await.unwrap()[0];
+    let range = ByteRange { offset: place.offset, length: Some(place.length) };
+    let _never_read = pair.node.read(place.segment, range).await.unwrap();
+    let job = Proving::new(pair.node.clone());
+    let start = tokio::time::Instant::now();
+    while pair.node.status().bytes_unproved > 0 {
+        if let Next::Soon(pause) = job.step().await.unwrap() {
+            tokio::time::advance(pause).await;
+        }
+        assert!(start.elapsed() <= Duration::from_secs(61));
+    }
+    assert!(start.elapsed() >= Duration::from_secs(59), "it is left alone while it may be part of a restore");
+}
+
 #[test]
 fn a_part_whose_fetch_is_given_up_is_left_to_the_sweep() {
     let unproved = Unproved::new(UNPROVED_MAX);
