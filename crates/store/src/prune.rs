@@ -17,6 +17,7 @@ use crate::committer::Terms;
 use crate::core::Core;
 use crate::index::{Flush, Table, meta};
 use crate::row::{BlobRow, EntryRow};
+use crate::rows::Rows;
 use crate::store::Store;
 
 /// Rows looked at in one transaction: some 40 milliseconds, for which the next checkpoint waits, but no writer.
@@ -120,8 +121,7 @@ impl Core {
 
     /// At most so many rows are stale.
     fn stale_rows(&self) -> Result<u64> {
-        let row = self.index.get(Table::Meta, meta::STALE)?;
-        row.map_or(Ok(0), |row| crate::codec::Reader::new(&row, "number in table meta").u64())
+        Rows::new(self).number(meta::STALE)
     }
 
     /// Rows that may come to be stale, as LMDB has them.

@@ -91,6 +91,17 @@ fn what_is_kept_is_bounded_and_what_is_used_stays() {
 }
 
 #[test]
+fn attributes_and_the_writer_count() {
+    let mut plain = Shard::default();
+    plain.keep(b"a", entry(1, b"value"), epoch(1), 1 << 20);
+    let mut rich = Shard::default();
+    let attributes = (0..1000_u32).map(|n| (format!("{n:04}"), String::new())).collect();
+    let writer = "w".repeat(100);
+    rich.keep(b"a", Entry { attributes, writer, ..entry(1, b"value") }, epoch(1), 1 << 20);
+    assert_eq!(rich.bytes - plain.bytes, 1000 * (4 + ATTRIBUTE_BYTES) + 100);
+}
+
+#[test]
 fn an_entry_that_changes_all_the_time_leaves_nothing_behind() {
     let mut shard = Shard::default();
     for revision in 0..1000 {

@@ -140,7 +140,7 @@ impl Store {
         let doomed = match queue.call(terms, conclude()) {
             Err(error) if error.kind() == ErrorKind::Full => {
                 // Not even the record of it fits on the disk. What was in the segment may go, so its file goes first; but what
-                // was written again must be durable before, which the record would have waited for.
+                // was written again must be durable before, as the checkpoint would have seen to.
                 core.sync_active();
                 core.health.check("evict segment")?;
                 core.disk.remove(&path).at("remove segment", &path)?;

@@ -173,6 +173,15 @@ async fn a_small_value_in_memory_comes_with_the_entry_that_is_to_be_served() {
     }
 }
 
+/// Flips a byte of a value in the first segment.
+fn rot(dir: &std::path::Path, content: &Bytes) {
+    let path = dir.join(crate::files::segment_path(1));
+    let bytes = std::fs::read(&path).unwrap();
+    let place = bytes.windows(64).position(|window| window == &content[..64]).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[!content[1000]], place as u64 + 1000).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_whose_value_rotted_is_absent() {
     let dir = tempfile::tempdir().unwrap();
@@ -182,11 +191,7 @@ async fn an_entry_whose_value_rotted_is_absent() {
     Entries::put(&service, &at, value(content.clone()), PutIf::Always).await.unwrap();
     let hash = ContentHash::of(&content);
     let at_hand = matches!(service.store().glance(&ns("a"), &hash, u32::MAX).unwrap(), Glance::Content(_));
-    let path = dir.path().join(crate::files::segment_path(1));
-    let bytes = std::fs::read(&path).unwrap();
-    let place = bytes.windows(64).position(|window| window == &content[..64]).unwrap();
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, &[!content[1000]], place as u64 + 1000).unwrap();
+    rot(dir.path(), &content);
     // Where records are not read in place, the value tells.
     let served = Entries::get(&service, &at, Access::Serve).await.unwrap();
     assert_eq!(served.map(|entry| entry.inline), (!at_hand).then_some(None));
@@ -269,11 +274,7 @@ async fn a_value_at_hand_needs_no_disk_until_something_is_found_lost() {
     let hash = ContentHash::of(&content);
     let at_hand = matches!(service.store().glance(&ns("a"), &hash, u32::MAX).unwrap(), Glance::Content(_));
     assert_eq!(served(&service, &at).await, Some(content.clone()));
-    let path = dir.path().join(crate::files::segment_path(1));
-    let bytes = std::fs::read(&path).unwrap();
-    let place = bytes.windows(64).position(|window| window == &content[..64]).unwrap();
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, &[!content[1000]], place as u64 + 1000).unwrap();
+    rot(dir.path(), &content);
     if at_hand {
         assert_eq!(served(&service, &at).await, Some(content));
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::Repacked;
 use crate::disk::faulty::Fault as DiskFault;
 use crate::index::Table;
-use crate::row::BlobRow;
+use crate::row::{BlobRow, ObjectState};
 
 /// Repacks until every segment was looked at.
 fn pass(store: &Store) -> Repacked {
@@ -112,6 +112,29 @@ fn what_an_entry_needs_stays_where_it_is_however_long_it_is_unused() {
     assert!(pass(&store).segments >= 1);
     assert_eq!(get(&store, "a", &digest.hash), None);
     check_all(&store, 1, &contents);
+}
+
+#[test]
+fn an_evicted_entry_that_is_not_pruned_yet_needs_nothing() {
+    let tier = Tier::new();
+    let store = tier.open();
+    let contents = fill(&store, 1, 30);
+    ship_all(&store);
+    let sealed: Vec<u32> = store.core().archive.as_ref().unwrap().segments(ObjectState::Stored);
+    offload_all(&store);
+    tier.clock.advance(LONG);
+    // Blobs that are in use are written again, and their entries go.
+    let used: Vec<ContentHash> = contents.iter().step_by(2).map(|content| ContentHash::of(content)).collect();
+    store.missing(&ns("a"), &used).unwrap();
+    for segment in &sealed {
+        store.evict_segment(*segment, &mut crate::Evicted::default()).unwrap();
+    }
+    fill(&store, 2, 8);
+    ship_all(&store);
+    offload_all(&store);
+    tier.clock.advance(LONG);
+    assert!(stale_rows(&store) > 20, "{}", stale_rows(&store));
+    assert!(pass(&store).segments >= 1);
 }
 
 #[test]
