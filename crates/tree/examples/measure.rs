@@ -87,7 +87,7 @@ fn peak_megabytes() -> u64 {
     line.split_whitespace().nth(1).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0) / 1000
 }
 
-fn survey(tree: &Path, memory: Memory, threads: usize) -> Survey {
+fn survey(tree: &Path, memory: Memory, threads: usize) -> Survey<'static> {
     let source = Source { name: "work".into(), path: tree.to_owned(), selection: Selection::everything(), memory };
     Survey::take(vec![source], &SystemClock, threads, &Progress::new()).expect("the tree can be read")
 }

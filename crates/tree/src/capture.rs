@@ -94,7 +94,7 @@ pub struct Captured {
     pub most_held_bytes: u64,
 }
 
-impl Survey {
+impl Survey<'_> {
     /// Reads what is not remembered, and sends nothing: afterwards the manifest is known.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Survey {
     pub fn look(&mut self, limits: &CaptureLimits, progress: &Progress) -> Result<()> {
         let schedule = Schedule::new(limits.held_bytes, limits.threads);
         schedule.add_files(self.unread_files());
-        let crew = Crew { roots: &self.roots, schedule: &schedule, progress, sending: None };
+        let crew = Crew { roots: &self.roots, schedule: &schedule, progress, clock: self.clock, sending: None };
         run(&crew, limits.threads, 0);
         let outcome = schedule.take_outcome()?;
         self.take_in(outcome);
@@ -158,7 +158,7 @@ impl Survey {
         loop {
             schedule.add_files(unread);
             let sending = Some(work::Sending { sink, filler, level: limits.level });
-            let crew = Crew { roots: &self.roots, schedule, progress, sending };
+            let crew = Crew { roots: &self.roots, schedule, progress, clock: self.clock, sending };
             run(&crew, limits.threads, limits.askers.max(1));
             let outcome = schedule.take_outcome()?;
             unread = self.holders_of(&outcome.lost, &outcome);
@@ -172,7 +172,7 @@ impl Survey {
             schedule.add_new(*digest, || content.clone(), None);
         }
         let sending = Some(work::Sending { sink, filler, level: limits.level });
-        run(&Crew { roots: &self.roots, schedule, progress, sending }, 1, 1);
+        run(&Crew { roots: &self.roots, schedule, progress, clock: self.clock, sending }, 1, 1);
         filler.lock().flush()?;
         schedule.take_outcome().map(|_| manifest)
     }
@@ -186,10 +186,11 @@ impl Survey {
     }
 
     fn unread_files(&self) -> impl Iterator<Item = Unread> + '_ {
-        self.roots.iter().enumerate().flat_map(|(root, found)| {
+        let begun = self.observed;
+        self.roots.iter().enumerate().flat_map(move |(root, found)| {
             let files = found.files.iter().enumerate();
             let unread = files.filter(|(_, file)| matches!(file.state, FileState::Unread));
-            unread.map(move |(number, file)| Unread { file: (root, number), expected: file.stat, attempt: 1 })
+            unread.map(move |(number, file)| Unread { file: (root, number), expected: file.stat, attempt: 1, begun })
         })
     }
 
@@ -198,7 +199,7 @@ impl Survey {
         self.roots.iter().enumerate().flat_map(|(root, found)| {
             found.files.iter().enumerate().flat_map(move |(number, file)| {
                 let content = match &file.state {
-                    FileState::Remembered(content) | FileState::Read(content) => content,
+                    FileState::Remembered(content) | FileState::Read(content, _) => content,
                     _ => &Content::Empty,
                 };
                 content.pieces(file.stat.size).map(move |(offset, piece)| KnownChunk {
@@ -223,7 +224,10 @@ impl Survey {
             .collect();
         holders.dedup();
         let expected = |(root, file): FileId| self.roots[root].files[file].stat;
-        holders.into_iter().map(|file| Unread { file, expected: expected(file), attempt: 1 }).collect()
+        holders
+            .into_iter()
+            .map(|file| Unread { file, expected: expected(file), attempt: 1, begun: self.observed })
+            .collect()
     }
 
     fn take_in(&mut self, outcome: Outcome) {
@@ -243,14 +247,15 @@ impl Survey {
             root.memory.begin_round();
             for number in 0..root.files.len() {
                 let file = &root.files[number];
-                let key = root.key(file);
-                files += u64::from(root.content(number).is_some());
-                match file.state.clone() {
-                    FileState::Remembered(_) => root.memory.confirm(key),
-                    FileState::Read(content) => root.memory.record(key, &file.stat, content, self.observed),
-                    _ => continue,
+                let Some((first, content)) = root.content(number) else { continue };
+                let (key, stat, content) = (root.key(file), first.stat, content.clone());
+                files += 1;
+                if !matches!(file.state, FileState::SameAs(_)) {
+                    bytes += stat.size;
                 }
-                bytes += root.files[number].stat.size;
+                // Under each of its names, since any of them may be the one that stays.
+                let since = if let FileState::Read(_, begun) = first.state { begun } else { self.observed };
+                root.memory.record(key, &stat, content, since);
             }
             memories.push(root.memory);
         }

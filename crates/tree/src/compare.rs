@@ -353,7 +353,7 @@ impl Site {
         // is made a file of its own.
         if is_as_planned {
             self.files[file] = Standing::Kept(stat);
-        } else if !stat.is_shared || !self.names[file].is_empty() {
+        } else if !stat.is_shared() || !self.names[file].is_empty() {
             self.files[file] = Standing::Touched(stat);
         }
     }

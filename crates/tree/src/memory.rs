@@ -15,9 +15,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::content::{CUT, Content, Piece};
 use crate::stat::{FileStat, FileTime};
 
-const MAGIC: [u8; 8] = *b"LARDMEM\x01";
+const MAGIC: [u8; 8] = *b"LARDMEM\x02";
 /// Bytes of an entry before its chunks.
-const FIXED_LEN: usize = 61;
+const FIXED_LEN: usize = 65;
 /// How many rounds an entry outlives the last that saw its file, so that saves of different parts of one tree do not
 /// forget each other's files.
 const ROUNDS_KEPT: u8 = 8;
@@ -35,6 +35,7 @@ struct Remembered {
     size: u64,
     mtime: FileTime,
     ctime: FileTime,
+    names: u32,
     /// Rounds since the file was last seen.
     age: u8,
     content: Content,
@@ -113,10 +114,14 @@ impl Memory {
     }
 
     /// What the file at `path` holds, if it is unchanged since it was recorded.
+    ///
+    /// A name that comes or goes changes a file's change time and nothing else of it. Cargo does that to each artifact that
+    /// it links anew, and those are the largest, so a change time that differs counts only while the number of names does not.
     pub(crate) fn recall(&self, path: PathKey, stat: &FileStat) -> Option<&Content> {
         let known = self.files.get(&path.0)?;
-        let is_same = (known.device, known.inode, known.size) == (stat.device, stat.inode, stat.size)
-            && (known.mtime, known.ctime) == (stat.mtime, stat.ctime);
+        let is_same = (known.device, known.inode, known.size, known.mtime)
+            == (stat.device, stat.inode, stat.size, stat.mtime)
+            && (known.ctime == stat.ctime || known.names != stat.names);
         is_same.then_some(&known.content)
     }
 
@@ -128,18 +133,11 @@ impl Memory {
         });
     }
 
-    /// Records that a file known already was seen as it was.
-    pub(crate) fn confirm(&mut self, path: PathKey) {
-        if let Some(known) = self.files.get_mut(&path.0) {
-            known.age = 0;
-        }
-    }
-
     /// Records what a file held when its state was `stat`, provided that no write after `observed` can go unseen.
     pub(crate) fn record(&mut self, path: PathKey, stat: &FileStat, content: Content, observed: Timestamp) {
         if stat.is_settled(observed) {
-            let FileStat { device, inode, size, mtime, ctime, .. } = *stat;
-            self.files.insert(path.0, Remembered { device, inode, size, mtime, ctime, age: 0, content });
+            let FileStat { device, inode, size, mtime, ctime, names, .. } = *stat;
+            self.files.insert(path.0, Remembered { device, inode, size, mtime, ctime, names, age: 0, content });
         } else {
             self.files.remove(&path.0);
         }
@@ -157,6 +155,7 @@ impl Memory {
                 out.extend_from_slice(&time.seconds.to_le_bytes());
                 out.extend_from_slice(&time.nanos.to_le_bytes());
             }
+            out.extend_from_slice(&known.names.to_le_bytes());
             out.push(known.age);
             out.extend_from_slice(&(known.content.piece_count() as u32).to_le_bytes());
             for (_, piece) in known.content.pieces(known.size) {
@@ -194,6 +193,7 @@ impl Remembered {
         let path = u64_from(rest)?;
         let (device, inode, size) = (u64_from(rest)?, u64_from(rest)?, u64_from(rest)?);
         let (mtime, ctime) = (time_from(rest)?, time_from(rest)?);
+        let names = u32_from(rest)?;
         let age = take::<1>(rest)?[0];
         let count = u32_from(rest)?;
         let mut pieces = Vec::with_capacity((count as usize).min(rest.len() / 36));
@@ -207,7 +207,7 @@ impl Remembered {
             [_] => return None,
             _ => Content::Cut(pieces.into()),
         };
-        (total == size).then_some((path, Self { device, inode, size, mtime, ctime, age, content }))
+        (total == size).then_some((path, Self { device, inode, size, mtime, ctime, names, age, content }))
     }
 }
 

@@ -64,8 +64,8 @@ pub(crate) struct FileStat {
     pub(crate) ctime: FileTime,
     /// Permission bits, without set-id and sticky bits.
     pub(crate) mode: u32,
-    /// Whether it has more names than one.
-    pub(crate) is_shared: bool,
+    /// How many names it has.
+    pub(crate) names: u32,
 }
 
 impl FileStat {
@@ -87,12 +87,17 @@ impl FileStat {
             mtime: FileTime { seconds: stat.st_mtime, nanos: stat.st_mtime_nsec as u32 },
             ctime: FileTime { seconds: stat.st_ctime, nanos: stat.st_ctime_nsec as u32 },
             mode: stat.st_mode & 0o777,
-            is_shared: stat.st_nlink > 1,
+            names: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         }
     }
 
     pub(crate) fn of_open(file: impl rustix::fd::AsFd) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(file)?))
+    }
+
+    /// Whether it has more names than one.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.names > 1
     }
 
     /// Whether both are the same file with the same content. A change of its permissions counts as a change, because

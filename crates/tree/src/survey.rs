@@ -46,12 +46,13 @@ impl fmt::Display for Omission {
 }
 
 /// Directories as they were found, with what is remembered of their files.
-#[derive(Debug)]
-pub struct Survey {
+pub struct Survey<'a> {
     pub(crate) roots: Vec<FoundRoot>,
     pub(crate) omissions: Vec<Omission>,
     /// A moment before anything was looked at.
     pub(crate) observed: Timestamp,
+    /// Tells when the reading of each file begins.
+    pub(crate) clock: &'a dyn Clock,
 }
 
 /// One directory that is to be saved. Directories are numbered depth first, children in the order of their names;
@@ -97,10 +98,10 @@ pub(crate) struct FoundFile {
 pub(crate) enum FileState {
     /// Nothing yet.
     Unread,
-    /// It is remembered and was not read.
+    /// It is remembered, or follows from the size, and was not read.
     Remembered(Content),
-    /// It was read.
-    Read(Content),
+    /// It was read, all of it after this moment.
+    Read(Content, Timestamp),
     /// It is another name of the file with this number, which comes before it.
     SameAs(usize),
     /// It is gone or had to be left out.
@@ -113,13 +114,19 @@ pub(crate) struct FoundLink {
     pub(crate) target: Box<str>,
 }
 
-impl Survey {
+impl fmt::Debug for Survey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Survey").field("roots", &self.roots).field("omissions", &self.omissions).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Survey<'a> {
     /// Looks at all sources with `threads` threads. Directories that vanish meanwhile are no error; what cannot be saved
     /// is in the [`Survey::omissions`].
     ///
     /// # Errors
     /// [`larder_base::ErrorKind::Invalid`] when the path of a source is no readable directory, naming it.
-    pub fn take(sources: Vec<Source>, clock: &dyn Clock, threads: usize, progress: &Progress) -> Result<Self> {
+    pub fn take(sources: Vec<Source>, clock: &'a dyn Clock, threads: usize, progress: &Progress) -> Result<Self> {
         let observed = clock.now();
         let mut omissions = Vec::new();
         let mut roots = Vec::with_capacity(sources.len());
@@ -130,7 +137,7 @@ impl Survey {
             roots.push(root);
         }
         omissions.sort();
-        let survey = Self { roots, omissions, observed };
+        let survey = Self { roots, omissions, observed, clock };
         for file in survey.roots.iter().flat_map(|root| &root.files) {
             let size = if matches!(file.state, FileState::SameAs(_)) { 0 } else { file.stat.size };
             progress.files.add(1);
@@ -174,7 +181,7 @@ impl FoundRoot {
     pub(crate) fn content(&self, file: usize) -> Option<(&FoundFile, &Content)> {
         let found = &self.files[file];
         match &found.state {
-            FileState::Remembered(content) | FileState::Read(content) => Some((found, content)),
+            FileState::Remembered(content) | FileState::Read(content, _) => Some((found, content)),
             FileState::SameAs(first) => self.content(*first),
             FileState::Unread | FileState::LeftOut => None,
         }
@@ -184,7 +191,7 @@ impl FoundRoot {
     fn join_hard_links(&mut self) {
         let mut first_names = HashMap::new();
         for (number, file) in self.files.iter_mut().enumerate() {
-            if file.stat.is_shared {
+            if file.stat.is_shared() {
                 let first = *first_names.entry((file.stat.device, file.stat.inode)).or_insert(number);
                 if first != number {
                     file.state = FileState::SameAs(first);
@@ -193,18 +200,23 @@ impl FoundRoot {
         }
     }
 
+    /// Settles what is known without reading. A file is known by any of its names.
     fn recall(&mut self) {
-        let dirs = &self.dirs;
-        for file in &mut self.files {
+        for number in 0..self.files.len() {
+            let named = &self.files[number];
+            let first = if let FileState::SameAs(first) = named.state { first } else { number };
+            let file = &self.files[first];
             if !matches!(file.state, FileState::Unread) {
                 continue;
             }
-            if file.stat.size == 0 {
-                file.state = FileState::Read(Content::Empty);
-            } else if let Some(content) = self.memory.recall(dirs[file.dir as usize].key.child(&file.name), &file.stat)
-            {
-                file.state = FileState::Remembered(content.clone());
-            }
+            let state = if file.stat.size == 0 {
+                FileState::Remembered(Content::Empty)
+            } else if let Some(content) = self.memory.recall(self.key(named), &file.stat) {
+                FileState::Remembered(content.clone())
+            } else {
+                continue;
+            };
+            self.files[first].state = state;
         }
     }
 }

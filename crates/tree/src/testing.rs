@@ -84,7 +84,7 @@ pub(crate) fn source(path: &Path, memory: Memory) -> Source {
     Source { name: "work".into(), path: path.to_owned(), selection: Selection::everything(), memory }
 }
 
-pub(crate) fn survey(path: &Path, memory: Memory) -> Survey {
+pub(crate) fn survey(path: &Path, memory: Memory) -> Survey<'static> {
     Survey::take(vec![source(path, memory)], &LateClock, 3, &Progress::new()).unwrap()
 }
 

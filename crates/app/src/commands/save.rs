@@ -163,7 +163,7 @@ impl Saving<'_> {
 
     /// Whether what is saved holds the same; only asked when no file has to be read for the answer. Whether something else
     /// may be saved under the key is the server's to say: it may be of another scope than the one that is written.
-    fn is_saved(&self, survey: &Survey, existing: &Found, report: &mut Report) -> Result<bool> {
+    fn is_saved(&self, survey: &Survey<'_>, existing: &Found, report: &mut Report) -> Result<bool> {
         let Some(manifest) = survey.manifest() else { return Ok(false) };
         let summary = summary_of(&manifest)?;
         (report.files, report.bytes) = (summary.files, summary.bytes);
@@ -176,7 +176,13 @@ impl Saving<'_> {
         Ok(same)
     }
 
-    fn upload(&self, survey: Survey, roots: &[PathBuf], progress: &Progress, report: &mut Report) -> Result<Outcome> {
+    fn upload(
+        &self,
+        survey: Survey<'_>,
+        roots: &[PathBuf],
+        progress: &Progress,
+        report: &mut Report,
+    ) -> Result<Outcome> {
         let runtime = &self.context.runtime;
         let begin = Begin {
             key: self.key.clone(),

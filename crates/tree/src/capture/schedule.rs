@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
-use larder_base::{ContentHash, Digest, Error};
+use larder_base::{ContentHash, Digest, Error, Timestamp};
 use parking_lot::{Condvar, Mutex};
 
 use super::block::{BLOCK_LEN, Block, Blocks};
@@ -44,6 +44,8 @@ pub(super) struct Unread {
     pub(super) expected: FileStat,
     /// How often reading it was begun, with this time.
     pub(super) attempt: u32,
+    /// A moment before the reading that counts.
+    pub(super) begun: Timestamp,
 }
 
 impl Unread {

@@ -203,7 +203,7 @@ fn equal_trees_in_different_places_have_equal_manifests() {
     assert_eq!(digests[0], digests[1]);
 }
 
-fn hooked(root: &Path, action: impl Fn(&str) + Send + Sync + 'static) -> Survey {
+fn hooked(root: &Path, action: impl Fn(&str) + Send + Sync + 'static) -> Survey<'static> {
     let mut survey = survey(root, Memory::new());
     survey.roots[0].after_reading = Hook(Some(Arc::new(action)));
     survey
@@ -395,17 +395,55 @@ fn a_racy_file_is_read_again_next_time() {
     let changed = fs::metadata(root.path().join("f")).unwrap();
     let moment =
         u64::try_from(changed.ctime()).unwrap() * 1000 + u64::try_from(changed.ctime_nsec()).unwrap() / 1_000_000;
-    struct At(u64);
-    impl larder_base::Clock for At {
-        fn now(&self) -> larder_base::Timestamp {
-            larder_base::Timestamp::from_millis(self.0)
-        }
-    }
-    for (now, unread) in [(moment, 1), (moment + 5, 1), (LateClock.now().as_millis(), 0)] {
+    let late = LateClock.now().as_millis();
+    for (looked, read, unread) in [(moment, moment, 1), (moment, moment + 5, 1), (moment, late, 0), (late, late, 0)] {
         let source = |memory| vec![source(root.path(), memory)];
-        let survey = Survey::take(source(Memory::new()), &At(now), 1, &Progress::new()).unwrap();
+        let clock = HandClock(AtomicU64::new(looked));
+        let survey = Survey::take(source(Memory::new()), &clock, 1, &Progress::new()).unwrap();
+        clock.0.store(read, Ordering::SeqCst);
         let mut captured = survey.save(&Shelf::default(), &limits(), &Progress::new()).unwrap();
-        let again = Survey::take(source(captured.memories.remove(0)), &At(now), 1, &Progress::new()).unwrap();
-        assert_eq!(again.unread(), unread, "saved {} ms after the change", now - moment);
+        let again = Survey::take(source(captured.memories.remove(0)), &clock, 1, &Progress::new()).unwrap();
+        assert_eq!(
+            again.unread(),
+            unread,
+            "looked at {} ms and read {} ms after the change",
+            looked - moment,
+            read - moment
+        );
     }
+}
+
+/// A clock that is moved by hand.
+struct HandClock(AtomicU64);
+
+impl larder_base::Clock for HandClock {
+    fn now(&self) -> larder_base::Timestamp {
+        larder_base::Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_file_that_gains_or_loses_a_name_is_not_read_again() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    put(root.path(), "deps/lib", noise(1, 1_000_000));
+    let save = |memory: Memory| {
+        let survey = survey(root.path(), memory);
+        let unread = survey.unread();
+        let mut captured = survey.save(&Shelf::default(), &limits(), &Progress::new()).unwrap();
+        (unread, captured.memories.remove(0))
+    };
+    let (_, memory) = save(Memory::new());
+    // The new name comes before the one that is known.
+    fs::hard_link(at("deps/lib"), at("app")).unwrap();
+    let (unread, memory) = save(memory);
+    assert_eq!(unread, 0, "it has one name more");
+    // What stays is not the name that it was first found by.
+    fs::remove_file(at("app")).unwrap();
+    let (unread, memory) = save(memory);
+    assert_eq!(unread, 0, "it has one name less");
+    fs::hard_link(at("deps/lib"), at("app")).unwrap();
+    fs::write(at("app"), noise(2, 1_000_000)).unwrap();
+    let (unread, _) = save(memory);
+    assert_eq!(unread, 1, "it has one name more, and other content");
 }

@@ -7,7 +7,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use crossbeam_channel::{Receiver, Sender};
 use larder_base::segment::Record;
-use larder_base::{ContentHash, Digest, Error, ErrorKind, HashFunction};
+use larder_base::{Clock, ContentHash, Digest, Error, ErrorKind, HashFunction};
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 
@@ -36,6 +36,7 @@ pub(super) struct Crew<'a> {
     pub(super) roots: &'a [FoundRoot],
     pub(super) schedule: &'a Schedule,
     pub(super) progress: &'a Progress,
+    pub(super) clock: &'a dyn Clock,
     /// `None` when nothing is sent.
     pub(super) sending: Option<Sending<'a>>,
 }
@@ -130,6 +131,7 @@ impl Crew<'_> {
 
     /// Reads a file of at most one chunk, or begins a larger one.
     fn read(&self, unread: Unread, room: Room) {
+        let unread = Unread { begun: self.clock.now(), ..unread };
         let (id, expected) = (unread.file, unread.expected);
         let opened = self.open(id);
         if unread.is_large() {
@@ -154,7 +156,7 @@ impl Crew<'_> {
                 let seen = self.look_after_reading(id, &file)?;
                 let is_steady = got as u64 == expected.size && seen.is_same_content(&expected);
                 if is_steady {
-                    self.take_in(id, seen, &buffer[..got], room);
+                    self.take_in(&unread, seen, &buffer[..got], room);
                 }
                 Ok((is_steady, seen))
             })
@@ -167,13 +169,13 @@ impl Crew<'_> {
     }
 
     /// The whole content of a small file is at hand.
-    fn take_in(&self, id: FileId, stat: FileStat, content: &[u8], room: Room) {
+    fn take_in(&self, unread: &Unread, stat: FileStat, content: &[u8], room: Room) {
         if content.is_empty() {
-            return self.settle(id, stat, Content::Empty);
+            return self.settle(unread, stat, Content::Empty);
         }
         let digest = Digest::by(HashFunction::TREE, content);
         self.offer(digest, || Bytes::copy_from_slice(content), Some(room));
-        self.settle(id, stat, Content::One(digest.hash));
+        self.settle(unread, stat, Content::One(digest.hash));
     }
 
     fn cut(&self, cutting: Box<Cutting>, block: Block) {
@@ -198,7 +200,7 @@ impl Crew<'_> {
             }
             Ok(seen) => {
                 if let Some(content) = assembly.end(seen) {
-                    self.settle(id, seen, content);
+                    self.settle(&assembly.unread, seen, content);
                 }
             }
         }
@@ -209,7 +211,7 @@ impl Crew<'_> {
         let digest = Digest::by(HashFunction::TREE, &content);
         self.offer(digest, || content, None);
         if let Some((content, stat)) = assembly.put(number, digest.hash) {
-            self.settle(assembly.unread.file, stat, content);
+            self.settle(&assembly.unread, stat, content);
         }
     }
 
@@ -272,10 +274,11 @@ impl Crew<'_> {
         self.schedule.add_files([Unread { expected: seen, attempt: unread.attempt + 1, ..unread }]);
     }
 
-    fn settle(&self, file: FileId, stat: FileStat, content: Content) {
+    fn settle(&self, unread: &Unread, stat: FileStat, content: Content) {
         self.progress.files_done.add(1);
         self.progress.bytes_done.add(stat.size);
-        self.schedule.settle(Settled { file, stat, state: FileState::Read(content) });
+        let state = FileState::Read(content, unread.begun);
+        self.schedule.settle(Settled { file: unread.file, stat, state });
     }
 
     fn leave_out_for(&self, id: FileId, error: &io::Error) {

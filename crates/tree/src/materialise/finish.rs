@@ -243,26 +243,29 @@ impl Materialiser<'_> {
         memory.begin_round();
         for (file, planned) in place.site.root.files.iter().enumerate() {
             let Some(stat) = *place.done[file].lock() else { continue };
-            let key = place.site.key(planned);
-            let content = planned.content.clone();
-            match place.site.files[file] {
-                Standing::Kept(_) => {
-                    report.files_kept += 1;
-                    if memory.recall(key, &stat).is_some() {
-                        memory.confirm(key);
-                    } else {
-                        memory.record(key, &stat, content, observed);
-                    }
-                    continue;
-                }
-                Standing::Touched(_) => report.files_touched += 1,
-                Standing::Written(_) => report.files_written += 1,
-                Standing::Linked(_) => continue,
-            }
             // Every new name changes the time of the file itself, so its state now is what counts.
             let has_names = !place.site.names[file].is_empty();
-            let stat = if has_names { current(place, planned).unwrap_or(stat) } else { stat };
-            memory.record(key, &stat, content, now);
+            let stat_now = || if has_names { current(place, planned).unwrap_or(stat) } else { stat };
+            let (stat, since) = match place.site.files[file] {
+                Standing::Kept(_) => {
+                    report.files_kept += 1;
+                    (stat, observed)
+                }
+                Standing::Touched(_) => {
+                    report.files_touched += 1;
+                    (stat_now(), now)
+                }
+                Standing::Written(_) => {
+                    report.files_written += 1;
+                    (stat_now(), now)
+                }
+                Standing::Linked(_) => continue,
+            };
+            // Under each of its names, since any of them may be the one that stays.
+            for name in std::iter::once(&file).chain(&place.site.names[file]) {
+                let key = place.site.key(&place.site.root.files[*name]);
+                memory.record(key, &stat, planned.content.clone(), since);
+            }
         }
         memory
     }

@@ -9,7 +9,7 @@ use larder_base::segment::Record;
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{LateClock, Shelf, compare, fill, noise, picture, put, restore, save};
+use crate::testing::{LateClock, Shelf, compare, fill, noise, picture, put, restore, save, survey};
 use crate::{Captured, Progress};
 
 /// A tree with one of everything, saved.
@@ -498,4 +498,24 @@ fn files_that_change_places_are_not_fetched() {
     assert_eq!(materialiser.needed(), []);
     assert!(materialiser.finish(&LateClock).unwrap().is_complete());
     assert_eq!(picture(target.path()), picture(source.path()));
+}
+
+#[test]
+fn a_file_that_loses_a_name_after_a_restore_is_not_read_again() {
+    let (_, shelf, captured) = sample();
+    let target = tempfile::tempdir().unwrap();
+    let (restored, _) = restore(&captured, &shelf, target.path(), Memory::new());
+    let memory = restored.memories[0].1.clone();
+    // The first name is the one that it is saved under; any other must do as well.
+    fs::remove_file(target.path().join("three")).unwrap();
+    assert_eq!(survey(target.path(), memory.clone()).unread(), 0);
+    fs::remove_file(target.path().join("d/e/one")).unwrap();
+    assert_eq!(survey(target.path(), memory.clone()).unread(), 0);
+    // And when the tree was already as it should be.
+    fs::hard_link(target.path().join("d/e/two"), target.path().join("d/e/one")).unwrap();
+    fs::hard_link(target.path().join("d/e/two"), target.path().join("three")).unwrap();
+    let (restored, _) = restore(&captured, &shelf, target.path(), memory);
+    assert_eq!(restored.files_written, 0);
+    fs::remove_file(target.path().join("three")).unwrap();
+    assert_eq!(survey(target.path(), restored.memories[0].1.clone()).unread(), 0);
 }

@@ -3,16 +3,7 @@ use crate::stat::NodeKind;
 
 fn stat(inode: u64, ctime: i64) -> FileStat {
     let time = FileTime { seconds: ctime, nanos: 7 };
-    FileStat {
-        kind: NodeKind::File,
-        device: 1,
-        inode,
-        size: 5,
-        mtime: time,
-        ctime: time,
-        mode: 0o644,
-        is_shared: false,
-    }
+    FileStat { kind: NodeKind::File, device: 1, inode, size: 5, mtime: time, ctime: time, mode: 0o644, names: 1 }
 }
 
 fn path(name: &str) -> PathKey {
@@ -46,6 +37,8 @@ fn a_stored_memory_is_loaded_as_it_was() {
     for (name, state) in [("one", stat(1, 10)), ("cut", stat(2, 10)), ("empty", FileStat { size: 0, ..stat(3, 10) })] {
         assert!(loaded.recall(path(name), &state).is_some(), "{name}");
         assert_eq!(loaded.recall(path(name), &state), memory.recall(path(name), &state));
+        let changed = FileStat { ctime: FileTime { seconds: 11, nanos: 0 }, ..state };
+        assert_eq!(loaded.recall(path(name), &changed), None, "{name}: the number of names was stored too");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing but the memory is left behind");
 }
@@ -67,6 +60,25 @@ fn any_change_of_identity_or_time_is_a_stranger() {
     }
     assert_eq!(memory.recall(path("other"), &known), None);
     assert_eq!(memory.recall(PathKey::ROOT.child("one"), &known), None);
+}
+
+#[test]
+fn a_name_that_comes_or_goes_makes_no_stranger_and_hides_no_other_change() {
+    let memory = sample();
+    let known = stat(1, 10);
+    let later = FileTime { seconds: 10, nanos: 8 };
+    for names in [0, 2, 3] {
+        let linked = FileStat { ctime: later, names, ..known };
+        assert!(memory.recall(path("one"), &linked).is_some(), "{names} names");
+        for changed in [
+            FileStat { device: 2, ..linked },
+            FileStat { inode: 9, ..linked },
+            FileStat { size: 6, ..linked },
+            FileStat { mtime: later, ..linked },
+        ] {
+            assert_eq!(memory.recall(path("one"), &changed), None, "{changed:?}");
+        }
+    }
 }
 
 #[test]
@@ -112,7 +124,7 @@ fn a_foreign_file_with_a_right_checksum_is_refused_too() {
         body.extend_from_slice(&checksum.to_le_bytes());
         body
     };
-    assert!(Memory::decode(&sealed(b"LARDMEM\x02".to_vec())).is_none());
+    assert!(Memory::decode(&sealed(b"LARDMEM\x01".to_vec())).is_none());
     let mut many = MAGIC.to_vec();
     many.extend_from_slice(&u64::MAX.to_le_bytes());
     assert!(Memory::decode(&sealed(many)).is_none());
@@ -127,7 +139,7 @@ fn files_unseen_for_many_rounds_are_forgotten_and_seen_ones_are_not() {
     let mut memory = sample();
     for _ in 0..ROUNDS_KEPT {
         memory.begin_round();
-        memory.confirm(path("one"));
+        memory.record(path("one"), &stat(1, 10), Content::One(HashFunction::TREE.hash(b"12345")), at(100));
     }
     assert_eq!(memory.len(), 3);
     memory.begin_round();

@@ -27,18 +27,18 @@ impl fmt::Debug for Hook {
     }
 }
 
-fn omitted(survey: &Survey, end: &str) -> String {
+fn omitted(survey: &Survey<'_>, end: &str) -> String {
     let found = survey.omissions().iter().find(|omission| omission.path.ends_with(end));
     found.unwrap_or_else(|| panic!("{end} is not among {:?}", survey.omissions())).reason.clone()
 }
 
-fn take(root: &Path, paths: &[&str]) -> Survey {
+fn take(root: &Path, paths: &[&str]) -> Survey<'static> {
     let selection = Selection::of(root, paths).unwrap();
     let source = Source { name: "work".into(), path: root.to_owned(), selection, memory: Memory::new() };
     Survey::take(vec![source], &LateClock, 2, &Progress::new()).unwrap()
 }
 
-fn names(survey: &Survey) -> Vec<String> {
+fn names(survey: &Survey<'_>) -> Vec<String> {
     let root = &survey.roots[0];
     root.files.iter().map(|file| root.table.path_in(file.dir, &file.name)).collect()
 }
