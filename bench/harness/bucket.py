@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.grown import grow
 from harness.pairs import Run, Side, alternate
-from harness.process import Cost, Failed
+from harness.process import Cost, Failed, Memory
 from harness.s3 import ObjectStore
 from harness.sample import differences, fresh
 from harness.subject import Bench, Promise
@@ -37,13 +37,13 @@ def saves(bench: Bench, peer: str, upload: Upload, *, by_node: bool = False) -> 
                 seconds = saved.cost.seconds + (node.until_sent() if node else 0)
                 running = [each for each in (store, server, node) if each]
                 cpu = saved.cost.cpu + sum(each.cpu() for each in running)
-                return Run(seconds, cpu, saved.cost.peak_kib, sum(each.peak_kib() for each in running), saved.new_bytes)
+                return Run(seconds, cpu, saved.cost.peak_kib, sum((each.memory() for each in running), Memory()), saved.new_bytes)
 
         def theirs(number: int) -> Run:
             here = fresh(home, f"peer-{number}")
             with bench.object_store(here / "store") as store:
                 costs, sent = upload(store, home, here)
-                return summed(costs, store.cpu(), store.peak_kib(), sent)
+                return summed(costs, store.cpu(), store.memory(), sent)
 
         sides = alternate(bench.rounds, ours if bench.larder else None, theirs, peer)
     return *sides, [about(bench, size)]
@@ -76,7 +76,7 @@ def restores(
                 before = sum(each.cpu() for each in running)
                 restored = bench.client((node or larder).addr, here / "memory").restore("tree", here)
                 cpu = restored.cost.cpu + sum(each.cpu() for each in running) - before
-                peak = sum(each.peak_kib() for each in running)
+                peak = sum((each.memory() for each in running), Memory())
                 if node and number == 0:
                     notes.append(f"past the server, from the bucket to the node: {node.status()['node']['direct']['bytes_down'] / 1e6:.1f} MB")
                     notes.append(f"afterwards the node verifies what it keeps, which is not counted: {node.until_proved():.2f} CPU s")
@@ -90,15 +90,15 @@ def restores(
             costs = download(store, here)
             if number == 0 and (wrong := differences(home / "grown", here / "grown")):
                 raise Failed(f"the peer restored wrongly: {wrong[:5]}")
-            return summed(costs, store.cpu() - before, store.peak_kib(), 0)
+            return summed(costs, store.cpu() - before, store.memory(), 0)
 
         sides = alternate(bench.rounds, ours if larder else None, theirs, peer)
     return *sides, notes
 
 
-def summed(costs: list[Cost], server_cpu: float, server_kib: int, moved: int) -> Run:
+def summed(costs: list[Cost], server_cpu: float, server: Memory, moved: int) -> Run:
     seconds, cpu = sum(cost.seconds for cost in costs), sum(cost.cpu for cost in costs)
-    return Run(seconds, cpu + server_cpu, max(cost.peak_kib for cost in costs), server_kib, moved)
+    return Run(seconds, cpu + server_cpu, max(cost.peak_kib for cost in costs), server, moved)
 
 
 def about(bench: Bench, size: int) -> str:

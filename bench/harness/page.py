@@ -15,14 +15,16 @@ HEAD = """\
 # Results
 
 Written by `bench/run`; do not edit by hand. Medians with min..max over runs in turn (A B A B); `ratio` counts in Larder's favour
-above 1. Memory is the peak (VmHWM) of the largest client process and of the server with its workers. Bytes are decimal.
+above 1. Memory is the peak (VmHWM) of the largest client process and of the server with its workers; `anonymous` is the most of the server's
+at a time (RssAnon and RssShmem) that is not pages of files, which the kernel drops when it needs the memory. Bytes are decimal.
 """
 
 
 def record(page: Path, subject: Subject, result: Result) -> str:
     """Rewrites the subject's section and returns it."""
     section = render(subject, result)
-    text = page.read_text() if page.exists() else HEAD
+    text = page.read_text() if page.exists() else ""
+    text = HEAD + "".join(re.findall(r"^\n<!-- .*\Z", text, re.DOTALL | re.MULTILINE))
     block = f"<!-- {subject.name} -->\n{section}<!-- /{subject.name} -->\n"
     pattern = re.compile(rf"<!-- {subject.name} -->\n.*?<!-- /{subject.name} -->\n", re.DOTALL)
     text = pattern.sub(lambda _: block, text) if pattern.search(text) else f"{text}\n{block}"
@@ -36,8 +38,8 @@ def render(subject: Subject, result: Result) -> str:
         "",
         f"{subject.work}, against {subject.against}. Target: {subject.target}.",
         "",
-        f"| side | {result.unit} | min..max | runs | CPU s | client MiB | server MiB | MB moved |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| side | {result.unit} | min..max | runs | CPU s | client MiB | server MiB | anonymous | MB moved |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [row(side) for side in (result.ours, result.theirs)]
     lines.append("")
@@ -55,12 +57,12 @@ def render(subject: Subject, result: Result) -> str:
 
 def row(side: Side) -> str:
     if not side.runs:
-        return f"| {side.name} | not measured | | | | | | |"
+        return f"| {side.name} | not measured | | | | | | | |"
     span = f"{number(min(side.values))}..{number(max(side.values))}"
-    memory = [f"{kib / 1024:.0f}" if kib else "" for kib in (side.client_kib, side.server_kib)]
+    memory = [f"{kib / 1024:.0f}" if kib else "" for kib in (side.client_kib, side.server.resident, side.server.anonymous)]
     moved = f"{side.bytes / 1e6:.1f}" if side.bytes else ""
     cpu = f"{side.cpu:.2f}" if side.cpu else ""
-    return f"| {side.name} | {number(side.median)} | {span} | {len(side.runs)} | {cpu} | {memory[0]} | {memory[1]} | {moved} |"
+    return f"| {side.name} | {number(side.median)} | {span} | {len(side.runs)} | {cpu} | {' | '.join(memory)} | {moved} |"
 
 
 def number(value: float) -> str:

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from harness.process import Memory
+
 
 @dataclass
 class Run:
@@ -14,7 +16,7 @@ class Run:
     value: float
     cpu: float = 0.0
     client_kib: int = 0
-    server_kib: int = 0
+    server: Memory = Memory()
     bytes: int = 0
 
 
@@ -44,8 +46,8 @@ class Side:
         return max(run.client_kib for run in self.runs)
 
     @property
-    def server_kib(self) -> int:
-        return max(run.server_kib for run in self.runs)
+    def server(self) -> Memory:
+        return Memory(max(run.server.resident for run in self.runs), max(run.server.anonymous for run in self.runs))
 
 
 def alternate(rounds: int, larder: Callable[[int], Run] | None, peer: Callable[[int], Run] | None, peer_name: str) -> tuple[Side, Side]:

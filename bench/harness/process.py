@@ -9,12 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
 CLOCK = Path(__file__).with_name("clock.py")
+SAMPLE_SECONDS = 0.05
+"""Between two looks at what a server has of anonymous memory, for which the kernel keeps no peak."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,17 @@ class Cost:
     cpu: float
     peak_kib: int
     output: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peaks of a server, in KiB: all that was resident, and the most of it at a time that is not a file's."""
+
+    resident: int = 0
+    anonymous: int = 0
+
+    def __add__(self, other: Memory) -> Memory:
+        return Memory(self.resident + other.resident, self.anonymous + other.anonymous)
 
 
 class Failed(Exception):
@@ -83,6 +97,9 @@ class Server:
         self.port = port
         with log.open("ab") as out:
             self.child = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **(env or {})})
+        self.anonymous_kib = 0
+        self.over = threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
         await_port(port, self.child)
 
     @property
@@ -93,14 +110,30 @@ class Server:
         listed = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text()
         return [self.child.pid, *map(int, listed.split())]
 
-    def peak_kib(self) -> int:
-        return sum(status_field(pid, "VmHWM") for pid in self.family())
+    def memory(self) -> Memory:
+        """The peaks so far."""
+        self.look()
+        return Memory(sum(status_field(pid, "VmHWM") for pid in self.family()), self.anonymous_kib)
+
+    def look(self) -> None:
+        now = sum(status_field(pid, "RssAnon") + status_field(pid, "RssShmem") for pid in self.family())
+        self.anonymous_kib = max(self.anonymous_kib, now)
+
+    def watch(self) -> None:
+        """Until the server is stopped."""
+        while not self.over.wait(SAMPLE_SECONDS):
+            try:
+                self.look()
+            except OSError:
+                # A worker ended between the look at the list and the look at it, or it all did.
+                continue
 
     def cpu(self) -> float:
         """Seconds of user and system time so far."""
         return sum(cpu_of(pid) for pid in self.family())
 
     def stop(self) -> None:
+        self.over.set()
         self.child.terminate()
         try:
             self.child.wait(30)
@@ -108,6 +141,7 @@ class Server:
             self.kill()
 
     def kill(self) -> None:
+        self.over.set()
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
 

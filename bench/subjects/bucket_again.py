@@ -64,7 +64,7 @@ def pair(bench: Bench, home: Path, number: int, relayed: bool = False) -> tuple[
                 saved = client.save(key, home, "grown")
                 cpu = saved.cost.cpu + server.cpu() + store.cpu() - before
                 sent = sum(relay.sent for relay in (to_store, to_server) if relay) - sent_before if relayed else saved.new_bytes
-                runs.append(Run(saved.cost.seconds, cpu, saved.cost.peak_kib, server.peak_kib() + store.peak_kib(), sent))
+                runs.append(Run(saved.cost.seconds, cpu, saved.cost.peak_kib, server.memory() + store.memory(), sent))
     for relay in (to_store, to_server):
         if relay:
             relay.close()

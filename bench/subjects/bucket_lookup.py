@@ -65,7 +65,7 @@ def run(bench: Bench) -> Result:
 def measured(bench: Bench, server: LarderServer, steps: list[tuple[str, Path | None, str]]) -> tuple[Rates, Run]:
     before = server.cpu()
     rates = bench.load.paced(server.addr, RATE, SECONDS, CLIENTS, steps)
-    return rates, Run(rates.p99_us / 1000, server.cpu() - before, server_kib=server.peak_kib())
+    return rates, Run(rates.p99_us / 1000, server.cpu() - before, server=server.memory())
 
 
 SUBJECT = Subject(

@@ -19,7 +19,7 @@ def run(bench: Bench) -> Result:
 
         def measure(server: Server, prefix: str, number: int) -> Run:
             rates = bench.load.split(server.addr, prefix, PUTS, first=number * PUTS)
-            return Run(rates.p50_us / 1000, server_kib=server.peak_kib())
+            return Run(rates.p50_us / 1000, server=server.memory())
 
         sides = alternate(
             bench.rounds,

@@ -33,7 +33,7 @@ def run(bench: Bench) -> Result:
             left = used(home / "data" / "segments")
             if left > full / 20:
                 raise Failed(f"gc left {left} of {full} bytes")
-            return Run(seconds, done.cpu + server.cpu() - before, done.peak_kib, server.peak_kib(), full)
+            return Run(seconds, done.cpu + server.cpu() - before, done.peak_kib, server.memory(), full)
 
     def theirs(number: int) -> Run:
         with bench.folder() as home:

@@ -26,7 +26,7 @@ def run(bench: Bench) -> Result:
             before = server.cpu()
             rates = bench.load.get(server.addr, prefix, KEYS, SECONDS)
             latencies.setdefault(prefix, []).append(f"{rates.p50_us}/{rates.p99_us}")
-            return Run(rates.rate, server.cpu() - before, server_kib=server.peak_kib())
+            return Run(rates.rate, server.cpu() - before, server=server.memory())
 
         latencies: dict[str, list[str]] = {}
         sides = alternate(

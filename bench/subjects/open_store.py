@@ -31,7 +31,7 @@ def run(bench: Bench) -> Result:
                     server.kill()
                     writer.wait()
                     server = LarderServer(bench.larder, home / "data")
-                    ours.runs.append(Run(server.opened * 1000, server.cpu(), server_kib=server.peak_kib()))
+                    ours.runs.append(Run(server.opened * 1000, server.cpu(), server=server.memory()))
                 said = server.status().get("store", {}).get("open_seconds")
                 notes.append(f"the store itself was open after {said * 1000:.1f} ms" if said else "/status does not tell the time")
                 # What was acknowledged before the kill must be readable after it.

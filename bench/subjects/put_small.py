@@ -25,7 +25,7 @@ def run(bench: Bench) -> Result:
             before = server.cpu()
             rates = bench.load.put(server.addr, prefix, ROOM, first=number * ROOM, seconds=SECONDS)
             latencies.setdefault(prefix, []).append(f"{rates.p50_us}/{rates.p99_us}")
-            return Run(rates.rate, server.cpu() - before, server_kib=server.peak_kib(), bytes=rates.requests * 4096)
+            return Run(rates.rate, server.cpu() - before, server=server.memory(), bytes=rates.requests * 4096)
 
         sides = alternate(
             bench.rounds,

@@ -35,14 +35,14 @@ def run(bench: Bench) -> Result:
             cpu = restored.cost.cpu + larder.cpu() - before
             if number == 0 and (wrong := differences(home / "target", mine / "target")):
                 raise Failed(f"{victim.name} was damaged; restored wrongly: {wrong[:5]}")
-            return Run(restored.cost.seconds, cpu, restored.cost.peak_kib, larder.peak_kib())
+            return Run(restored.cost.seconds, cpu, restored.cost.peak_kib, larder.memory())
 
         def theirs(number: int) -> Run:
             damage(other / "target")
             settle(home)
             before = nginx.cpu()
             cost = archive.unpack_from(bench.load, nginx.addr, "/tree.tar.zst", other)
-            return Run(cost.seconds, cost.cpu + nginx.cpu() - before, cost.peak_kib, nginx.peak_kib())
+            return Run(cost.seconds, cost.cpu + nginx.cpu() - before, cost.peak_kib, nginx.memory())
 
         sides = alternate(bench.rounds, ours if larder else None, theirs, "nginx, zstd -d, tar x")
     return Result(*sides, "seconds", [Promise("times faster", faster(*sides), 10)], [bench.limits.text("walk")])

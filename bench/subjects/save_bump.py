@@ -56,7 +56,7 @@ def saved_after_bump(bench: Bench, bumped: Path, relayed: bool) -> Run:
         cpu = saved.cost.cpu + server.cpu() - before
         if relay:
             relay.close()
-        return Run(saved.cost.seconds, cpu, saved.cost.peak_kib, server.peak_kib(), relay.sent if relay else saved.new_bytes)
+        return Run(saved.cost.seconds, cpu, saved.cost.peak_kib, server.memory(), relay.sent if relay else saved.new_bytes)
 
 
 SUBJECT = Subject(

@@ -23,7 +23,7 @@ def run(bench: Bench) -> Result:
                 saved = bench.client(server.addr, here / "memory").save("first", tree, "target")
                 client_cpu.append(saved.cost.cpu)
                 cpu = saved.cost.cpu + server.cpu() - before
-                return Run(saved.cost.seconds, cpu, saved.cost.peak_kib, server.peak_kib(), saved.new_bytes)
+                return Run(saved.cost.seconds, cpu, saved.cost.peak_kib, server.memory(), saved.new_bytes)
 
         def theirs(number: int) -> Run:
             with bench.folder() as here, bench.nginx(here) as server:
@@ -33,7 +33,7 @@ def run(bench: Bench) -> Result:
                 packed = archive.pack(tree, "target", file)
                 sent = bench.load.send(server.addr, "/tree.tar.zst", file)
                 cpu = packed.cpu + sent.cpu + server.cpu() - before
-                return Run(packed.seconds + sent.seconds, cpu, packed.peak_kib, server.peak_kib(), file.stat().st_size)
+                return Run(packed.seconds + sent.seconds, cpu, packed.peak_kib, server.memory(), file.stat().st_size)
 
         larder, peer = alternate(bench.rounds, ours if bench.larder else None, theirs, "tar, zstd -T0 -3, PUT to nginx")
     cpu_ratio = peer.cpu / statistics.median(client_cpu) if client_cpu else None

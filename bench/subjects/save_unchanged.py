@@ -19,7 +19,7 @@ def run(bench: Bench) -> Result:
             def ours(number: int) -> Run:
                 settle(here)
                 saved = client.save(f"again-{number}", here, "target")
-                return Run(saved.cost.seconds, saved.cost.cpu, saved.cost.peak_kib, server.peak_kib(), saved.new_bytes)
+                return Run(saved.cost.seconds, saved.cost.cpu, saved.cost.peak_kib, server.memory(), saved.new_bytes)
 
             return compare(bench, here, ours)
 
