@@ -199,7 +199,7 @@ impl Store {
     }
 
     fn last_used(&self, key: &[u8], row: &EntryRow) -> Timestamp {
-        let noted = self.core().served.lock().get(key).copied();
+        let noted = self.core().served.lock().get(key);
         noted.map_or(row.last_served, |noted| noted.max(row.last_served))
     }
 }
@@ -207,7 +207,7 @@ impl Store {
 fn remove_if_unused(group: &mut Group<'_>, stamp: &Stamp) -> Result<bool> {
     let Some(row) = group.get(Table::Entries, &stamp.key)? else { return Ok(false) };
     let row = EntryRow::decode(&row)?;
-    let noted = group.core.served.lock().get(&stamp.key).copied();
+    let noted = group.core.served.lock().get(&stamp.key);
     let used = noted.map_or(row.last_served, |noted| noted.max(row.last_served));
     if row.revision != stamp.revision || used > stamp.used {
         return Ok(false);

@@ -1,6 +1,5 @@
 //! Checkpoints: what was published goes into LMDB, as one transaction with the position in the log.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -97,7 +96,7 @@ impl Checkpointer {
                 core.sync_active();
                 continue;
             }
-            let is_noted = !core.served.lock().is_empty() || core.readers.lock().is_waiting();
+            let is_noted = core.served.lock().len() > 0 || core.readers.lock().is_waiting();
             if (core.index.overlay.waiting() > 0 || is_noted)
                 && let Err(error) = core.checkpoint(false)
             {
@@ -129,20 +128,22 @@ impl Core {
         // The position may lie beyond what was synced; LMDB must never be ahead of the log.
         self.sync_active();
         self.health.check("checkpoint")?;
-        let served = std::mem::take(&mut *self.served.lock());
-        let mut unflushed = HashMap::new();
+        let served = self.served.lock().take();
+        let mut unflushed = Vec::new();
         let heat = if clean { self.heat.save(self.now()) } else { Vec::new() };
-        let flushed = self.index.flush(&layer, &|| self.before_commit(), |flush| {
+        let flushed = self.index.flush(&layer, &|| self.before_commit(), |mut flush| {
             for (key, time) in &served {
+                flush = flush.with_room()?;
                 if self.index.overlay.changed_since_flush(Table::Entries, key) {
                     // The newer row would overwrite this one; its time is written with it, next time.
-                    unflushed.insert(key.clone(), *time);
+                    unflushed.push((key.clone(), *time));
                 } else {
-                    flush_served(flush, key, *time)?;
+                    flush_served(&mut flush, key, *time)?;
                 }
             }
-            self.flush_readers(flush)?;
+            flush = self.flush_readers(flush)?;
             if clean {
+                // Together with the mark, or rows without it would stay.
                 for (segment, time, bits) in &heat {
                     let key = [&segment.to_be_bytes()[..], &time.as_millis().to_be_bytes()].concat();
                     let row: Vec<u8> = bits.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -150,13 +151,11 @@ impl Core {
                 }
                 flush.put(Table::Meta, meta::CLEAN, &[])?;
             }
-            Ok(())
+            Ok(flush)
         });
         let returned = if flushed.is_ok() { unflushed } else { served };
         for (key, time) in returned {
-            let mut served = self.served.lock();
-            let kept = served.entry(key).or_insert(time);
-            *kept = time.max(*kept);
+            self.served.lock().note(key, time);
         }
         flushed?;
         self.index.overlay.end_flush();
@@ -172,16 +171,17 @@ impl Core {
     /// The first commit after a clean shutdown: what was saved then counts no more.
     pub(crate) fn checkpoint_at_open(&self) -> Result<()> {
         let layer = self.index.overlay.begin_flush();
-        self.index.flush(&layer, &|| self.before_commit(), |flush| {
+        self.index.flush(&layer, &|| self.before_commit(), |mut flush| {
             flush.clear(Table::Heat)?;
-            flush.delete(Table::Meta, meta::CLEAN)
+            flush.delete(Table::Meta, meta::CLEAN)?;
+            Ok(flush)
         })?;
         self.index.overlay.end_flush();
         Ok(())
     }
 }
 
-fn flush_served(flush: &mut Flush<'_>, key: &[u8], time: Timestamp) -> heed::Result<()> {
+fn flush_served(flush: &mut Flush<'_>, key: &[u8], time: Timestamp) -> Result<()> {
     let changed = flush.get(Table::Entries, key)?.map(|row| EntryRow::with_last_served(row, time));
     changed.map_or(Ok(()), |row| flush.put(Table::Entries, key, &row))
 }

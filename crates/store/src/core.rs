@@ -20,6 +20,7 @@ use crate::options::Options;
 use crate::overlay::Layer;
 use crate::pool::Pool;
 use crate::readers::ReaderNotes;
+use crate::served::Served;
 use crate::transfer::Claims;
 use crate::whole::WholeEntries;
 
@@ -42,8 +43,8 @@ pub(crate) struct Core {
     pub(crate) health: Health,
     /// The file that the log is appended to.
     pub(crate) active: RwLock<Option<(u32, Arc<dyn DiskFile>)>>,
-    /// When entries were last served, since the last checkpoint, by index key.
-    pub(crate) served: Mutex<HashMap<Vec<u8>, Timestamp>>,
+    /// When entries were last served, since the last checkpoint.
+    pub(crate) served: Mutex<Served>,
     /// Who restored entries, since the last checkpoint.
     pub(crate) readers: Mutex<ReaderNotes>,
     /// Whether there may be readers of any entry at all.

@@ -139,7 +139,7 @@ impl Store {
         if access == Access::Serve && !is_exact(entry, now) {
             let waiting = {
                 let mut served = self.core().served.lock();
-                served.insert(key, now);
+                served.note(key, now);
                 served.len()
             };
             self.inner.checkpointer.served(waiting);
@@ -420,7 +420,7 @@ fn put_in(group: &mut Group<'_>, put: PreparedPut) -> Result<PutOutcome> {
     let entry = Entry { blob, inline, attributes, links, writer, created: now, last_served: now, revision };
     if let Some(key) = group.find_entry_key(&address)? {
         // A new value was not served yet.
-        group.core.served.lock().remove(&key);
+        group.core.served.lock().forget(&key);
     }
     let placed = Placed { address, entry };
     group.append_entry(&placed)?;

@@ -66,7 +66,7 @@ const FLUSH_ORDER: [Table; TABLES.len()] = [
 ];
 
 /// Rows written in one transaction. In a test so few that crashes fall between two of them.
-const ROWS_A_COMMIT: usize = if cfg!(test) { 5 } else { 8192 };
+pub(crate) const ROWS_A_COMMIT: usize = if cfg!(test) { 5 } else { 8192 };
 
 /// Address space reserved for the index; not memory and not disk. A row is about 100 bytes.
 const MAP_SIZE: usize = 256 << 30;
@@ -181,7 +181,8 @@ impl Index {
     }
 
     /// Writes a layer and then whatever `more` adds, in transactions of bounded size: LMDB keeps every page it changed in
-    /// memory until it commits. `before_commit` is asked before each.
+    /// memory until it commits, and that memory for good. `more` is to ask for [`Flush::with_room`] before rows of which
+    /// there may be many. `before_commit` is asked before each commit.
     ///
     /// A crash between two of them leaves rows from beyond the position; reading the log again from there gives the same
     /// rows in the end. That is so because numbers given out are written first, so that none is given out twice, and the
@@ -190,7 +191,7 @@ impl Index {
         &self,
         layer: &Layer,
         before_commit: &dyn Fn() -> Result<()>,
-        more: impl FnOnce(&mut Flush<'_>) -> heed::Result<()>,
+        more: impl for<'a> FnOnce(Flush<'a>) -> Result<Flush<'a>>,
     ) -> Result<()> {
         let position = layer.get(Table::Meta, meta::POSITION);
         let rows = FLUSH_ORDER.into_iter().flat_map(|table| {
@@ -198,23 +199,15 @@ impl Index {
             rows.filter(|(table, key, _)| *table != Table::Meta || *key != meta::POSITION)
         });
         let rows = rows.chain(position.map(|row| (Table::Meta, meta::POSITION, row)));
-        let failed = |error| self.failed("write index", error);
-        let mut flush = self.begin_flush().map_err(failed)?;
-        for (count, (table, key, row)) in rows.enumerate() {
-            if count > 0 && count.is_multiple_of(ROWS_A_COMMIT) {
-                before_commit()?;
-                flush.transaction.commit().map_err(failed)?;
-                flush = self.begin_flush().map_err(failed)?;
+        let mut flush = self.begin_flush(before_commit)?;
+        for (table, key, row) in rows {
+            flush = flush.with_room()?;
+            match row {
+                Some(row) => flush.put(table, key, row)?,
+                None => flush.delete(table, key)?,
             }
-            let written = match row {
-                Some(row) => flush.put(table, key, row),
-                None => flush.delete(table, key),
-            };
-            written.map_err(failed)?;
         }
-        more(&mut flush).map_err(failed)?;
-        before_commit()?;
-        flush.transaction.commit().map_err(failed)
+        more(flush)?.commit()
     }
 
     /// Deletes those rows of a table that `is_stale`, of at most `most` rows beyond the key `after`, as LMDB has them, and
@@ -230,7 +223,7 @@ impl Index {
         mut is_stale: impl FnMut(&Flush<'_>, &[u8]) -> Result<bool>,
     ) -> Result<Pruning> {
         let failed = |error| self.failed("prune index", error);
-        let mut flush = self.begin_flush().map_err(failed)?;
+        let mut flush = self.begin_flush(before_commit)?;
         let from = if after.is_empty() { Bound::Unbounded } else { Bound::Excluded(after) };
         let rows = self.tables[table as usize].range(&flush.transaction, &(from, Bound::Unbounded)).map_err(failed)?;
         // The first and the last key of rows beside each other: to find a row costs more than to delete it.
@@ -256,18 +249,13 @@ impl Index {
                 flush.delete_range(*table, first, last).map_err(failed)?;
             }
         }
-        before_commit()?;
-        flush.transaction.commit().map_err(failed)?;
+        flush.commit()?;
         Ok(Pruning { deleted, last })
     }
 
-    fn begin_flush(&self) -> heed::Result<Flush<'_>> {
-        Ok(Flush { transaction: self.env.write_txn()?, tables: &self.tables })
-    }
-
-    /// Whether LMDB has a row.
-    pub(crate) fn has_row(&self, flush: &Flush<'_>, table: Table, key: &[u8]) -> Result<bool> {
-        Ok(flush.get(table, key).map_err(|error| self.failed("read index", error))?.is_some())
+    fn begin_flush<'a>(&'a self, before_commit: &'a dyn Fn() -> Result<()>) -> Result<Flush<'a>> {
+        let transaction = self.env.write_txn().map_err(|error| self.failed("write index", error))?;
+        Ok(Flush { index: self, before_commit, transaction, written: 0 })
     }
 
     /// Rows of a table, flushed or not, by count of LMDB alone: exact after a checkpoint.
@@ -300,31 +288,55 @@ pub(crate) struct Pruning {
 
 /// A transaction that writes.
 pub(crate) struct Flush<'a> {
+    index: &'a Index,
+    before_commit: &'a dyn Fn() -> Result<()>,
     transaction: heed::RwTxn<'a>,
-    tables: &'a [Database<Raw, Raw>; TABLES.len()],
+    /// Rows, in this transaction.
+    written: usize,
 }
 
 impl Flush<'_> {
-    pub(crate) fn get(&self, table: Table, key: &[u8]) -> heed::Result<Option<&[u8]>> {
-        self.tables[table as usize].get(&self.transaction, key)
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+        let row = self.index.tables[table as usize].get(&self.transaction, key);
+        row.map_err(|error| self.index.failed("read index", error))
     }
 
-    pub(crate) fn put(&mut self, table: Table, key: &[u8], row: &[u8]) -> heed::Result<()> {
-        self.tables[table as usize].put(&mut self.transaction, key, row)
+    pub(crate) fn put(&mut self, table: Table, key: &[u8], row: &[u8]) -> Result<()> {
+        self.written += 1;
+        let put = self.index.tables[table as usize].put(&mut self.transaction, key, row);
+        put.map_err(|error| self.index.failed("write index", error))
     }
 
-    pub(crate) fn delete(&mut self, table: Table, key: &[u8]) -> heed::Result<()> {
-        self.tables[table as usize].delete(&mut self.transaction, key).map(drop)
+    pub(crate) fn delete(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        self.written += 1;
+        let deleted = self.index.tables[table as usize].delete(&mut self.transaction, key);
+        deleted.map(drop).map_err(|error| self.index.failed("write index", error))
     }
 
     /// Deletes the rows from one key to another, both included.
     fn delete_range(&mut self, table: Table, first: &[u8], last: &[u8]) -> heed::Result<()> {
         let range = (Bound::Included(first), Bound::Included(last));
-        self.tables[table as usize].delete_range(&mut self.transaction, &range).map(drop)
+        self.index.tables[table as usize].delete_range(&mut self.transaction, &range).map(drop)
     }
 
-    pub(crate) fn clear(&mut self, table: Table) -> heed::Result<()> {
-        self.tables[table as usize].clear(&mut self.transaction)
+    pub(crate) fn clear(&mut self, table: Table) -> Result<()> {
+        let cleared = self.index.tables[table as usize].clear(&mut self.transaction);
+        cleared.map_err(|error| self.index.failed("write index", error))
+    }
+
+    fn commit(self) -> Result<()> {
+        (self.before_commit)()?;
+        self.transaction.commit().map_err(|error| self.index.failed("write index", error))
+    }
+
+    /// This transaction, or the next one if it has as many rows as it may have.
+    pub(crate) fn with_room(self) -> Result<Self> {
+        if self.written < ROWS_A_COMMIT {
+            return Ok(self);
+        }
+        let Flush { index, before_commit, .. } = self;
+        self.commit()?;
+        index.begin_flush(before_commit)
     }
 }
 

@@ -40,6 +40,7 @@ mod row;
 mod rows;
 mod scan;
 mod scrub;
+mod served;
 mod service;
 mod ship;
 mod status;

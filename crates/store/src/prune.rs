@@ -109,7 +109,7 @@ impl Core {
             Ok(match known.get(&segment) {
                 Some(gone) => *gone,
                 None => {
-                    let is_flushed = self.index.has_row(flush, Table::Segments, &segment.to_be_bytes())?;
+                    let is_flushed = flush.get(Table::Segments, &segment.to_be_bytes())?.is_some();
                     *known.entry(segment).or_insert(!is_flushed && !self.heat.exists(segment))
                 }
             })

@@ -137,7 +137,7 @@ fn readers_of(rows: &Rows<'_>, address: &EntryAddress, revision: u64) -> Result<
 
 impl Core {
     /// Writes what is noted, as a part of a checkpoint.
-    pub(crate) fn flush_readers(&self, flush: &mut Flush<'_>) -> heed::Result<()> {
+    pub(crate) fn flush_readers<'a>(&self, mut flush: Flush<'a>) -> Result<Flush<'a>> {
         let keys: Vec<Vec<u8>> = {
             let notes = self.readers.lock();
             // Those that a checkpoint which failed was to write, too.
@@ -148,6 +148,7 @@ impl Core {
             if self.index.overlay.changed_since_flush(Table::Entries, &key) {
                 continue;
             }
+            flush = flush.with_room()?;
             let entry = flush.get(Table::Entries, &key)?.map(<[u8]>::to_vec);
             let kept = flush.get(Table::Readers, &key)?.and_then(|row| ReadersRow::decode(row).ok());
             let row = {
@@ -166,7 +167,7 @@ impl Core {
             };
             flush.put(Table::Readers, &key, &row)?;
         }
-        Ok(())
+        Ok(flush)
     }
 
     /// LMDB has what [`Core::flush_readers`] wrote.

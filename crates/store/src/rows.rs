@@ -320,7 +320,7 @@ impl<'a> Rows<'a> {
 
     /// As [`Rows::entry`], of an entry whose links are known.
     pub(crate) fn entry_with(&self, key: &[u8], row: EntryRow, links: Arc<[ContentHash]>) -> Entry {
-        let served = self.core.served.lock().get(key).copied();
+        let served = self.core.served.lock().get(key);
         Entry {
             links,
             blob: row.blob,
