@@ -5,7 +5,6 @@
 //! with one sync, publishes the rows and then answers. Who arrives during a sync shares the next one; there is no timer.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -293,7 +292,7 @@ impl ActiveLog {
         let lines = std::mem::take(&mut group.lines);
         let pieces = std::mem::take(&mut group.pieces);
         if !lines.is_empty() {
-            self.append(core, &pieces)?;
+            self.append(core, &pieces, sync)?;
         }
         let poisoning = |error: Error| {
             core.health.poison(&error);
@@ -328,10 +327,9 @@ impl ActiveLog {
     }
 
     /// Writes at the end of the segment. What could not be written is cut off again.
-    fn append(&mut self, core: &Core, pieces: &[Bytes]) -> Result<()> {
-        let parts: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    fn append(&mut self, core: &Core, pieces: &[Bytes], sync: bool) -> Result<()> {
         let path = segment_path(self.segment);
-        let Err(error) = self.file.write_at(&parts, self.offset).at("append to segment", &path) else {
+        let Err(error) = self.write_pieces(pieces, sync).at("append to segment", &path) else {
             core.usage.disk_full.store(false, Ordering::Relaxed);
             return Ok(());
         };

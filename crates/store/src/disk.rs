@@ -13,6 +13,9 @@ mod fs;
 
 pub use fs::FsDisk;
 
+/// What a [`DirectFile`] is written in, in bytes: the page of most machines and a multiple of the sector of any disk.
+pub(crate) const BLOCK: usize = 4096;
+
 /// Files below one directory. Paths are relative to it, with `/` between names.
 pub trait Disk: Send + Sync {
     /// Makes an empty file and opens it to read and write; a file of that name is emptied.
@@ -29,8 +32,21 @@ pub trait Disk: Send + Sync {
     fn make_directory(&self, directory: &str) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, directory: &str) -> io::Result<()>;
+    /// Opens a file to write whole blocks of it from the store's own memory to the disk, past the system's. `None` where
+    /// that cannot be done.
+    fn open_direct(&self, path: &str) -> io::Result<Option<Arc<dyn DirectFile>>>;
     /// Called before the index, which does its own writing, commits: a test disk can fail or cut here.
     fn before_index_commit(&self) -> io::Result<()>;
+}
+
+/// A file that is written in whole blocks. What it writes is seen by whoever reads the file, and is as durable as any
+/// write: not before a [`DiskFile::sync`].
+pub trait DirectFile: Send + Sync {
+    /// Writes `blocks` at `offset`. Their length, their place in memory and the offset are multiples of 4096.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`], with nothing written, when the file system takes no such writes after all.
+    fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()>;
 }
 
 /// An open file. All positions are absolute; many threads may use one file.

@@ -13,6 +13,7 @@ use crate::disk::{Disk, FsDisk, OnDisk, read_exact_at};
 use crate::files::{SEGMENTS, segment_of, segment_path, stub_of, stub_path};
 use crate::format::check_format;
 use crate::index::{Index, Table};
+use crate::log::is_padding;
 use crate::options::Options;
 use crate::recover::Recovery;
 use crate::row::{BlobRow, EntryRow};
@@ -104,6 +105,12 @@ fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, pla
     let mut scanner = Scanner::new(&*file, SEGMENT_HEADER.len() as u64, length);
     let mut committed = SEGMENT_HEADER.len() as u64;
     while let Some(step) = scanner.next().at("read segment", &path)? {
+        if let Step::Broken { offset, .. } = &step
+            && trailer.is_none()
+            && is_padding(&*file, *offset, length).at("read segment", &path)?
+        {
+            break;
+        }
         report.records += 1;
         match step {
             Step::Record { offset, header, body } => {
@@ -125,6 +132,13 @@ fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, pla
                 if header.kind == RecordKind::Commit {
                     committed = scanner.offset();
                 }
+            }
+            Step::Broken { offset, .. }
+                if is_last && is_padding(&*file, offset, length).at("read segment", &path)? =>
+            {
+                // It was counted as a record.
+                report.records -= 1;
+                break;
             }
             Step::Broken { offset, reason } => {
                 let by_trailer = trailer.as_ref().and_then(|(_, trailer)| {

@@ -1,20 +1,27 @@
 //! The segment at the end of the log, and how one follows another.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use larder_base::segment::SEGMENT_HEADER;
 use larder_base::{Result, Timestamp};
 
 use crate::body::{Origin, Trailer, TrailerLine};
 use crate::core::Core;
-use crate::disk::{DiskFile, OnDisk, disk_error};
+use crate::disk::{DirectFile, DiskFile, OnDisk, disk_error};
 use crate::files::{SEGMENTS, segment_path};
 use crate::index::{Table, meta};
 use crate::row::{Position, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::{Scanner, Step, step_over};
+
+mod tail;
+
+pub(crate) use tail::is_padding;
+
+use tail::Tail;
 
 /// Records after which a segment is sealed, however short it is: its trailer, and what memory knows of its records, stay
 /// small. A group may go beyond by the records it has.
@@ -24,6 +31,8 @@ const RECORDS_MAX: u32 = 1_000_000;
 pub(crate) struct ActiveLog {
     pub(crate) segment: u32,
     pub(crate) file: Arc<dyn DiskFile>,
+    /// Where small groups go; `None` where the disk has no such way.
+    tail: Option<Tail>,
     /// Where the next record goes.
     pub(crate) offset: u64,
     /// How far the segment is durable.
@@ -37,9 +46,17 @@ pub(crate) struct ActiveLog {
 }
 
 impl ActiveLog {
-    /// Goes on at the end of a segment.
-    pub(crate) fn resume(segment: u32, file: Arc<dyn DiskFile>, offset: u64, ordinal: u32) -> Self {
-        Self { segment, file, offset, synced: offset, ordinal, lines: Vec::new(), lines_from: offset, appended: 0 }
+    /// Goes on at the end of a segment; `direct` is the same file.
+    pub(crate) fn resume(
+        segment: u32,
+        file: Arc<dyn DiskFile>,
+        direct: Option<Arc<dyn DirectFile>>,
+        offset: u64,
+        ordinal: u32,
+    ) -> Self {
+        let tail = direct.map(Tail::new);
+        let lines = Vec::new();
+        Self { segment, file, tail, offset, synced: offset, ordinal, lines, lines_from: offset, appended: 0 }
     }
 
     /// Makes a new segment, durably, and the log that goes on in it. Its row is in `rows`.
@@ -51,10 +68,10 @@ impl ActiveLog {
             file.write_at(&[IoSlice::new(&SEGMENT_HEADER)], 0)?;
             file.sync()?;
             core.disk.sync_directory(SEGMENTS)?;
-            Ok(file)
+            Ok((file, core.disk.open_direct(&path)?))
         };
-        let file: Arc<dyn DiskFile> = match make() {
-            Ok(file) => file,
+        let (file, direct): (Arc<dyn DiskFile>, _) = match make() {
+            Ok(made) => made,
             Err(error) => {
                 // A file without a name in the log would be taken for its end.
                 let _ = core.disk.remove(&path);
@@ -62,7 +79,7 @@ impl ActiveLog {
             }
         };
         let start = SEGMENT_HEADER.len() as u64;
-        let log = Self::resume(segment, file, start, 0);
+        let log = Self::resume(segment, file, direct, start, 0);
         rows.set(Table::Segments, &segment.to_be_bytes(), log.row(start, 0, rows.now, None).encode());
         rows.set(Table::Meta, meta::POSITION, Position { segment, offset: start, ordinal: 0 }.encode());
         core.heat.add_active(segment);
@@ -75,6 +92,19 @@ impl ActiveLog {
     pub(crate) fn row(&self, length: u64, records: u32, now: Timestamp, before: Option<SegmentRow>) -> SegmentRow {
         let held = before.map_or(Timestamp::default(), |row| row.held);
         SegmentRow { origin: Origin::Log, sealed: false, length, records, touched: now, held }
+    }
+
+    /// Writes pieces at the end of the segment, past the system's memory if they are few and to be synced at once.
+    pub(crate) fn write_pieces(&mut self, pieces: &[Bytes], sync: bool) -> io::Result<()> {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if let Some(tail) = self.tail.as_mut().filter(|_| sync && Tail::takes(length)) {
+            match tail.write(&*self.file, pieces, self.offset) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => self.tail = None,
+                written => return written,
+            }
+        }
+        let parts: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        self.file.write_at(&parts, self.offset)
     }
 
     /// Takes in a group that was written.
@@ -114,6 +144,9 @@ impl ActiveLog {
     /// is durable before the next segment has records. A segment that is not the last and lacks its trailer gets it at
     /// the next opening.
     pub(crate) fn roll(&mut self, core: &Core) -> Result<()> {
+        // What fills up its last block goes first, and durably: the trailer must be the last that the file has.
+        let path = segment_path(self.segment);
+        self.file.truncate(self.offset).at("cut segment", &path).inspect_err(|error| core.health.poison(error))?;
         // Whatever the kind of the failure: nobody knows what of the unsynced groups is on the disk.
         self.sync(core).inspect_err(|error| core.health.poison(error))?;
         let mut rows = Rows::new(core);
@@ -167,7 +200,7 @@ impl ActiveLog {
 }
 
 /// The lines of the records before `end`, from the records themselves; `None` when a damaged header hides the rest.
-pub(crate) fn read_lines(file: &dyn DiskFile, end: u64) -> std::io::Result<Option<Vec<TrailerLine>>> {
+pub(crate) fn read_lines(file: &dyn DiskFile, end: u64) -> io::Result<Option<Vec<TrailerLine>>> {
     let mut scanner = Scanner::new(file, SEGMENT_HEADER.len() as u64, end);
     let mut lines = Vec::new();
     while let Some(step) = scanner.next()? {
@@ -189,13 +222,13 @@ pub(crate) fn write_trailer(
     offset: u64,
     origin: Origin,
     lines: Vec<TrailerLine>,
-) -> std::io::Result<u64> {
+) -> io::Result<u64> {
     let length = append_trailer(file, offset, origin, lines)?;
     file.sync()?;
     Ok(length)
 }
 
-fn append_trailer(file: &dyn DiskFile, offset: u64, origin: Origin, lines: Vec<TrailerLine>) -> std::io::Result<u64> {
+fn append_trailer(file: &dyn DiskFile, offset: u64, origin: Origin, lines: Vec<TrailerLine>) -> io::Result<u64> {
     let record = Trailer { origin, lines }.to_record(offset);
     let header = record.header.encode();
     file.write_at(&[IoSlice::new(&header), IoSlice::new(&record.body)], offset)?;

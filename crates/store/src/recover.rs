@@ -1,6 +1,7 @@
 //! Opening: from the index and the log to a store that is whole again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -287,13 +288,21 @@ impl Replay<'_> {
             (row.sealed, row.length) = (true, length);
         } else {
             if length > cut {
-                self.outcome.torn_bytes += length - cut;
+                self.outcome.torn_bytes += length - cut - read.padding;
                 self.cut(&*file, cut, length, &path)?;
             }
             row.length = cut;
             if is_last {
                 self.core.heat.add_active(id);
-                resumed = Some(ActiveLog::resume(id, Arc::clone(&file), cut, ordinal));
+                let header = SEGMENT_HEADER.len() as u64;
+                if length < header {
+                    // Its name had reached the disk before its first bytes.
+                    self.core.usage.segments.fetch_add(header - length, Ordering::Relaxed);
+                    file.write_at(&[IoSlice::new(&SEGMENT_HEADER)], 0).at("begin segment", &path)?;
+                    file.sync().at("sync segment", &path)?;
+                }
+                let direct = self.core.disk.open_direct(&path).at("open segment", &path)?;
+                resumed = Some(ActiveLog::resume(id, Arc::clone(&file), direct, cut, ordinal));
             } else if let Some(lines) = read_lines(&*file, cut).at("read segment", &path)? {
                 let end = write_trailer(&*file, cut, Origin::Log, lines).at("seal segment", &path)?;
                 self.core.usage.segments.fetch_add(end - cut, Ordering::Relaxed);

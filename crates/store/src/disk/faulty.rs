@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Disk, DiskFile};
+use super::{BLOCK, DirectFile, Disk, DiskFile};
 
 /// What the disk does to the operation whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,6 +273,11 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
+    fn open_direct(&self, path: &str) -> io::Result<Option<Arc<dyn DirectFile>>> {
+        let inode = self.state.lock().find(path)?;
+        Ok(Some(Arc::new(FaultyFile { disk: self.clone(), inode })))
+    }
+
     fn before_index_commit(&self) -> io::Result<()> {
         self.state.lock().step(Need::Nothing).map(drop)
     }
@@ -296,6 +301,14 @@ impl FaultyFile {
         Inode::apply(&mut inode.written, &change);
         inode.changes.push(change);
         if torn { Err(io::Error::other("the power is gone")) } else { Ok(()) }
+    }
+}
+
+impl DirectFile for FaultyFile {
+    fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
+        assert!(blocks.len().is_multiple_of(BLOCK) && offset.is_multiple_of(BLOCK as u64));
+        assert_eq!(blocks.as_ptr().align_offset(BLOCK), 0);
+        self.change(Change::Write(offset, blocks.to_vec()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
-use super::{Disk, DiskFile};
+use super::{DirectFile, Disk, DiskFile};
 
 /// The most buffers that one system call takes.
 const PARTS_MAX: usize = 1024;
@@ -66,7 +66,43 @@ impl Disk for FsDisk {
         File::open(self.path(directory))?.sync_all()
     }
 
+    #[cfg(target_os = "linux")]
+    fn open_direct(&self, path: &str) -> io::Result<Option<Arc<dyn DirectFile>>> {
+        use rustix::fs::{Mode, OFlags, open};
+        match open(self.path(path), OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => Ok(Some(Arc::new(FsBlocks(file.into())))),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open_direct(&self, _: &str) -> io::Result<Option<Arc<dyn DirectFile>>> {
+        Ok(None)
+    }
+
     fn before_index_commit(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+struct FsBlocks(File);
+
+#[cfg(target_os = "linux")]
+impl DirectFile for FsBlocks {
+    fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < blocks.len() {
+            match rustix::io::pwrite(&self.0, &blocks[done..], offset + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                // Also what becomes of the rest after a write that ended within a block.
+                Err(Errno::INVAL) if done == 0 => return Err(io::ErrorKind::Unsupported.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     }
 }

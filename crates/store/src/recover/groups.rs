@@ -7,6 +7,7 @@ use larder_base::segment::RecordKind;
 
 use crate::body::{Commit, Trailer, TrailerLine};
 use crate::disk::DiskFile;
+use crate::log::is_padding;
 use crate::row::Position;
 use crate::scan::{Scanner, Step, read_body_at, step_over};
 
@@ -42,6 +43,8 @@ pub(super) struct Read {
     pub(super) proven: u64,
     /// Reading ended at a damaged place before the end.
     pub(super) blocked: bool,
+    /// Bytes at the end that only fill up the last block.
+    pub(super) padding: u64,
 }
 
 /// Reads the groups from a position to the end of a segment, or to its trailer.
@@ -53,7 +56,7 @@ pub(super) fn read_groups(
 ) -> io::Result<Read> {
     let end = trailer.map_or(length, |(offset, _)| *offset).max(from.offset);
     let mut scanner = Scanner::new(file, from.offset, end);
-    let mut read = Read { groups: Vec::new(), proven: 0, blocked: false };
+    let mut read = Read { groups: Vec::new(), proven: 0, blocked: false, padding: 0 };
     let mut open: Vec<Item> = Vec::new();
     let mut ordinal = from.ordinal;
     while let Some(step) = scanner.next()? {
@@ -70,6 +73,10 @@ pub(super) fn read_groups(
                     read.proven = read.proven.max(commit.synced);
                     close(&mut read.groups, std::mem::take(&mut open), commit.start, scanner.offset());
                 }
+            }
+            Step::Broken { offset, .. } if trailer.is_none() && is_padding(file, offset, end)? => {
+                read.padding = end - offset;
+                break;
             }
             Step::Broken { offset, .. } => {
                 let next = match trailer {
@@ -95,7 +102,7 @@ pub(super) fn read_groups(
 
 /// As [`read_groups`], of a segment of which the disk has only the stub: its chunks are in the bucket and not looked at.
 pub(super) fn read_groups_of_stub(file: &dyn DiskFile, from: Position, trailer: &Trailer) -> io::Result<Read> {
-    let mut read = Read { groups: Vec::new(), proven: u64::MAX, blocked: false };
+    let mut read = Read { groups: Vec::new(), proven: u64::MAX, blocked: false, padding: 0 };
     let mut open: Vec<Item> = Vec::new();
     let mut end = from.offset;
     for (ordinal, offset, line) in trailer.placed().filter(|(_, offset, _)| *offset >= from.offset) {

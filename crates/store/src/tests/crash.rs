@@ -317,6 +317,42 @@ fn what_an_opening_believes_is_on_the_disk_before_it_is_acknowledged() {
 }
 
 #[test]
+fn a_segment_of_which_only_the_name_reached_the_disk_gets_its_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    drop(open_on(dir.path(), &disk));
+    let disk = disk.after_kill();
+    disk.damage("segments/00000001.seg", Vec::clear);
+    let store = open_on(dir.path(), &disk);
+    let digest = put(&store, "a", &noise(1, 500)).unwrap();
+    assert!(disk.bytes("segments/00000001.seg").starts_with(&SEGMENT_HEADER));
+    drop(store);
+    let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
+    assert_eq!(get(&store, "a", &digest.hash).unwrap(), noise(1, 500));
+}
+
+#[test]
+fn what_fills_up_the_last_block_is_not_torn_and_is_gone_when_the_segment_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = Options { segment_len: 10_000, ..small(dir.path()) };
+    let store = Store::open_on(options.clone(), Arc::new(disk.clone()), HandClock::new()).unwrap();
+    put(&store, "a", &noise(1, 500)).unwrap();
+    assert_eq!(disk.bytes("segments/00000001.seg").len(), 4096);
+    drop(store);
+    let disk = disk.after_kill();
+    let store = Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap();
+    assert_eq!(store.recovery().torn_bytes + store.recovery().damaged_records, 0);
+    put(&store, "a", &noise(2, 10_000)).unwrap();
+    put(&store, "a", &noise(3, 500)).unwrap();
+    let sealed = disk.bytes("segments/00000001.seg");
+    let trailer = u64::from_le_bytes(*sealed.last_chunk().unwrap());
+    assert_eq!(sealed[trailer as usize..][..4], *b"LREC");
+    // Segment 2 was begun with the put that came after.
+    assert_eq!(disk.bytes("segments/00000002.seg").len(), 4096);
+}
+
+#[test]
 fn an_adoption_that_an_opening_believes_is_on_the_disk_before_it_is_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let contents = [noise(1, 500)];
