@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP stream that re-arms `TCP_QUICKACK` after every read of what may be part of a request with a body.
+/// A TCP stream that re-arms `TCP_QUICKACK` after every read of less than a whole request.
 ///
 /// Some clients (ccache's among them) send head and body of a request as two segments under Nagle's algorithm: the second
 /// waits until the first is acknowledged, and a kernel that delays acknowledgements lets it wait 40 ms. The option
-/// switches itself off again, so it is set after each read.
+/// switches itself off again, so it is set after each read. The answer to a request that is there leaves at once and carries
+/// the acknowledgement with it.
 pub(super) struct Connection {
     stream: TcpStream,
 }
@@ -47,8 +48,7 @@ impl AsyncRead for Connection {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
         let read = &buffer.filled()[before..];
-        // The answer to a request without a body leaves at once and carries the acknowledgement with it.
-        if !read.is_empty() && !read.starts_with(b"GET ") && !read.starts_with(b"HEAD ") {
+        if !read.is_empty() && !is_whole_request(read) {
             self.acknowledge_now();
         }
         outcome
@@ -80,3 +80,35 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+/// Bytes in which the end of a head is looked for: a small request, and no more of a large body than costs nothing.
+const HEAD_MAX: usize = 4096;
+
+/// Whether these bytes are a request of HTTP/1 with all of its body, as far as can be told at a glance; if in doubt, no.
+fn is_whole_request(bytes: &[u8]) -> bool {
+    const END: &[u8] = b"\r\n\r\n";
+    const LENGTH: &[u8] = b"content-length:";
+    if !bytes.first().is_some_and(u8::is_ascii_uppercase) {
+        return false;
+    }
+    let beginning = &bytes[..bytes.len().min(HEAD_MAX)];
+    let Some(end) = beginning.windows(END.len()).position(|window| window == END) else { return false };
+    let mut body = 0;
+    for line in bytes[..end].split(|byte| *byte == b'\n') {
+        let is = |name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        if is(b"transfer-encoding:") {
+            return false;
+        }
+        if is(LENGTH) {
+            let Some(length) = str::from_utf8(&line[LENGTH.len()..]).ok().and_then(|text| text.trim().parse().ok())
+            else {
+                return false;
+            };
+            body = length;
+        }
+    }
+    bytes.len() - end - END.len() >= body
+}
+
+#[cfg(test)]
+mod tests;
