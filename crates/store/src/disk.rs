@@ -32,20 +32,23 @@ pub trait Disk: Send + Sync {
     fn make_directory(&self, directory: &str) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, directory: &str) -> io::Result<()>;
-    /// Opens a file to write whole blocks of it from the store's own memory to the disk, past the system's. `None` where
-    /// that cannot be done.
+    /// Opens a file to move whole blocks between the store's own memory and the disk, past the system's. `None` where that
+    /// cannot be done.
     fn open_direct(&self, path: &str) -> io::Result<Option<Arc<dyn DirectFile>>>;
     /// Called before the index, which does its own writing, commits: a test disk can fail or cut here.
     fn before_index_commit(&self) -> io::Result<()>;
 }
 
-/// A file that is written in whole blocks. What it writes is seen by whoever reads the file, and is as durable as any
-/// write: not before a [`DiskFile::sync`].
+/// A file that is read and written in whole blocks: their length, their place in memory and their offset are multiples of
+/// 4096. What it writes is seen by whoever reads the file, and is as durable as any write: not before a
+/// [`DiskFile::sync`].
+///
+/// # Errors
+/// Of both verbs [`io::ErrorKind::Unsupported`], with nothing done, when the file system does no such thing after all.
 pub trait DirectFile: Send + Sync {
-    /// Writes `blocks` at `offset`. Their length, their place in memory and the offset are multiples of 4096.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::Unsupported`], with nothing written, when the file system takes no such writes after all.
+    /// Reads into `blocks` from `offset`; fewer bytes only at the end of the file.
+    fn read_blocks(&self, blocks: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes `blocks` at `offset`.
     fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()>;
 }
 

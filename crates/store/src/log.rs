@@ -17,8 +17,10 @@ use crate::row::{Position, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::{Scanner, Step, step_over};
 
+mod replayed;
 mod tail;
 
+pub(crate) use replayed::Replayed;
 pub(crate) use tail::is_padding;
 
 use tail::Tail;

@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk};
 use crate::files::{SEGMENTS, STAGING, segment_path, stub_path};
 use crate::index::{Table, meta};
-use crate::log::{ActiveLog, read_lines, write_trailer};
+use crate::log::{ActiveLog, Replayed, read_lines, write_trailer};
 use crate::row::{Place, Position, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::read_trailer;
@@ -249,11 +249,15 @@ impl Replay<'_> {
             self.core.heat.add(id);
             self.core.usage.segments.fetch_add(self.on_disk(id), Ordering::Relaxed);
         }
-        let trailer = read_trailer(&*file, length).at("read segment", &path)?;
+        let is_stub = self.core.files.stub(id).is_some();
+        let direct = if is_stub { None } else { self.core.disk.open_direct(&path).at("open segment", &path)? };
+        let replayed = direct.clone().map(|direct| Replayed::new(Arc::clone(&file), direct));
+        let reader: &dyn DiskFile = replayed.as_ref().map_or(&*file, |replayed| replayed);
+        let trailer = read_trailer(reader, length).at("read segment", &path)?;
         let sealed = trailer.is_some();
-        let read = match trailer.as_ref().filter(|_| self.core.files.stub(id).is_some()) {
-            Some((_, trailer)) => read_groups_of_stub(&*file, from, trailer),
-            None => read_groups(&*file, from, length, trailer.as_ref()),
+        let read = match trailer.as_ref().filter(|_| is_stub) {
+            Some((_, trailer)) => read_groups_of_stub(reader, from, trailer),
+            None => read_groups(reader, from, length, trailer.as_ref()),
         };
         let read = read.at("read segment", &path)?;
         let proven = if sealed || !is_last { length } else { read.proven };
@@ -301,7 +305,6 @@ impl Replay<'_> {
                     file.write_at(&[IoSlice::new(&SEGMENT_HEADER)], 0).at("begin segment", &path)?;
                     file.sync().at("sync segment", &path)?;
                 }
-                let direct = self.core.disk.open_direct(&path).at("open segment", &path)?;
                 resumed = Some(ActiveLog::resume(id, Arc::clone(&file), direct, cut, ordinal));
             } else if let Some(lines) = read_lines(&*file, cut).at("read segment", &path)? {
                 let end = write_trailer(&*file, cut, Origin::Log, lines).at("seal segment", &path)?;

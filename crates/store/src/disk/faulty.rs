@@ -305,6 +305,12 @@ impl FaultyFile {
 }
 
 impl DirectFile for FaultyFile {
+    fn read_blocks(&self, blocks: &mut [u8], offset: u64) -> io::Result<usize> {
+        assert!(blocks.len().is_multiple_of(BLOCK) && offset.is_multiple_of(BLOCK as u64));
+        assert_eq!(blocks.as_ptr().align_offset(BLOCK), 0);
+        self.read_at(blocks, offset)
+    }
+
     fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
         assert!(blocks.len().is_multiple_of(BLOCK) && offset.is_multiple_of(BLOCK as u64));
         assert_eq!(blocks.as_ptr().align_offset(BLOCK), 0);

@@ -69,7 +69,7 @@ impl Disk for FsDisk {
     #[cfg(target_os = "linux")]
     fn open_direct(&self, path: &str) -> io::Result<Option<Arc<dyn DirectFile>>> {
         use rustix::fs::{Mode, OFlags, open};
-        match open(self.path(path), OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty()) {
+        match open(self.path(path), OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => Ok(Some(Arc::new(FsBlocks(file.into())))),
             Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(None),
             Err(error) => Err(error.into()),
@@ -91,6 +91,17 @@ struct FsBlocks(File);
 
 #[cfg(target_os = "linux")]
 impl DirectFile for FsBlocks {
+    fn read_blocks(&self, blocks: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match pread(&self.0, &mut *blocks, offset) {
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::INVAL) => return Err(io::ErrorKind::Unsupported.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()> {
         let mut done = 0;
         while done < blocks.len() {

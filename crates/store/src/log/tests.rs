@@ -15,6 +15,10 @@ fn a_segment_is_sealed_at_its_length_or_at_its_number_of_records() {
 fn where_the_file_system_refuses_blocks_after_all_the_log_is_written_as_files_are() {
     struct Refusing;
     impl DirectFile for Refusing {
+        fn read_blocks(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
         fn write_blocks(&self, _: &[u8], _: u64) -> io::Result<()> {
             Err(io::ErrorKind::Unsupported.into())
         }

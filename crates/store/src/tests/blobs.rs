@@ -129,3 +129,25 @@ fn many_writers_share_syncs() {
     let syncs = store.status().unwrap().syncs;
     assert!(syncs < 600, "640 puts by 16 writers took {syncs} syncs");
 }
+
+#[test]
+fn what_was_put_is_read_at_once_while_others_write_the_block_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = crate::Store::open(options(dir.path()), HandClock::new()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let store = &store;
+            scope.spawn(move || {
+                let contents: Vec<_> =
+                    (0..300).map(|n| noise(thread << 32 | n, 300 + 37 * n as usize % 5000)).collect();
+                for (n, content) in contents.iter().enumerate() {
+                    let digest = put(store, "a", content).unwrap();
+                    assert_eq!(get(store, "a", &digest.hash).as_deref(), Some(&content[..]));
+                    let earlier = &contents[n / 2];
+                    assert_eq!(get(store, "a", &ContentHash::of(earlier)).as_deref(), Some(&earlier[..]));
+                }
+            });
+        }
+    });
+    assert_eq!(store.status().unwrap().quarantined, 0);
+}

@@ -1,0 +1,109 @@
+//! A segment as an opening reads it: once, from one end to the other, and mostly from the disk, as small groups were
+//! written past the system's memory. To fill that with what is not read again takes longer than the reading.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::disk::{BLOCK, DirectFile, DiskFile};
+
+/// Bytes read from the disk at once: some requests to the device side by side.
+const WINDOW: usize = 4 << 20;
+
+/// A file whose bytes are read through a window of whole blocks; all else is done to the file itself.
+pub(crate) struct Replayed {
+    file: Arc<dyn DiskFile>,
+    direct: Arc<dyn DirectFile>,
+    window: Mutex<Window>,
+}
+
+struct Window {
+    memory: Vec<u8>,
+    /// Where the bytes begin, a multiple of [`BLOCK`], and how many there are.
+    start: u64,
+    length: usize,
+}
+
+impl Replayed {
+    /// `direct` is the same file.
+    pub(crate) fn new(file: Arc<dyn DiskFile>, direct: Arc<dyn DirectFile>) -> Self {
+        let window = Window { memory: vec![0; WINDOW + BLOCK], start: 0, length: 0 };
+        Self { file, direct, window: Mutex::new(window) }
+    }
+}
+
+impl DiskFile for Replayed {
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut window = self.window.lock();
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            if !(window.start..window.start + window.length as u64).contains(&at) {
+                let moved = window.move_to(&*self.direct, at);
+                if moved.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Unsupported) {
+                    return Ok(done + self.file.read_at(&mut buffer[done..], at)?);
+                }
+                moved?;
+            }
+            let found = window.from(at);
+            let count = found.len().min(buffer.len() - done);
+            if count == 0 {
+                break;
+            }
+            buffer[done..done + count].copy_from_slice(&found[..count]);
+            done += count;
+        }
+        Ok(done)
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        self.file.read_at_once(buffer, offset)
+    }
+
+    fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        self.window.lock().length = 0;
+        self.file.write_at(parts, offset)
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.window.lock().length = 0;
+        self.file.truncate(size)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn release(&self) {
+        self.file.release();
+    }
+}
+
+impl Window {
+    fn move_to(&mut self, direct: &dyn DirectFile, offset: u64) -> io::Result<()> {
+        self.length = 0;
+        self.start = offset - offset % BLOCK as u64;
+        let aligned = self.aligned();
+        self.length = direct.read_blocks(&mut self.memory[aligned..aligned + WINDOW], self.start)?;
+        Ok(())
+    }
+
+    fn aligned(&self) -> usize {
+        self.memory.as_ptr().align_offset(BLOCK)
+    }
+
+    /// What the window holds from an offset on.
+    fn from(&self, offset: u64) -> &[u8] {
+        let aligned = self.aligned();
+        let bytes = &self.memory[aligned..aligned + self.length];
+        usize::try_from(offset - self.start).ok().and_then(|skip| bytes.get(skip..)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;
