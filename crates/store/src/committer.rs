@@ -248,6 +248,7 @@ pub(crate) fn run(core: &Arc<Core>, checkpointer: &Checkpointer, mut log: Active
         }
         checkpointer.log_grew(core, log.appended());
     }
+    log.end(core);
     drop(closing);
 }
 

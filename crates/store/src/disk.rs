@@ -34,7 +34,7 @@ pub trait Disk: Send + Sync {
     fn sync_directory(&self, directory: &str) -> io::Result<()>;
     /// Opens a file to move whole blocks between the store's own memory and the disk, past the system's. `None` where that
     /// cannot be done.
-    fn open_direct(&self, path: &str) -> io::Result<Option<Arc<dyn DirectFile>>>;
+    fn open_direct(&self, path: &str) -> Option<Arc<dyn DirectFile>>;
     /// Called before the index, which does its own writing, commits: a test disk can fail or cut here.
     fn before_index_commit(&self) -> io::Result<()>;
 }
@@ -44,7 +44,8 @@ pub trait Disk: Send + Sync {
 /// [`DiskFile::sync`].
 ///
 /// # Errors
-/// Of both verbs [`io::ErrorKind::Unsupported`], with nothing done, when the file system does no such thing after all.
+/// Of both verbs [`io::ErrorKind::Unsupported`], perhaps with some of it done, when the file system does no such thing
+/// after all: all of it is to be done in another way.
 pub trait DirectFile: Send + Sync {
     /// Reads into `blocks` from `offset`; fewer bytes only at the end of the file.
     fn read_blocks(&self, blocks: &mut [u8], offset: u64) -> io::Result<usize>;

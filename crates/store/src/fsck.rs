@@ -109,6 +109,9 @@ fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, pla
             && trailer.is_none()
             && is_padding(&*file, *offset, length).at("read segment", &path)?
         {
+            if is_last {
+                report.tail_bytes = offset - committed;
+            }
             break;
         }
         report.records += 1;

@@ -70,7 +70,7 @@ impl ActiveLog {
             file.write_at(&[IoSlice::new(&SEGMENT_HEADER)], 0)?;
             file.sync()?;
             core.disk.sync_directory(SEGMENTS)?;
-            Ok((file, core.disk.open_direct(&path)?))
+            Ok((file, core.disk.open_direct(&path)))
         };
         let (file, direct): (Arc<dyn DiskFile>, _) = match make() {
             Ok(made) => made,
@@ -96,7 +96,7 @@ impl ActiveLog {
         SegmentRow { origin: Origin::Log, sealed: false, length, records, touched: now, held }
     }
 
-    /// Writes pieces at the end of the segment, past the system's memory if they are few and to be synced at once.
+    /// Writes pieces at the end of the segment, past the system's memory if they are small and to be synced at once.
     pub(crate) fn write_pieces(&mut self, pieces: &[Bytes], sync: bool) -> io::Result<()> {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         if let Some(tail) = self.tail.as_mut().filter(|_| sync && Tail::takes(length)) {
@@ -148,7 +148,7 @@ impl ActiveLog {
     pub(crate) fn roll(&mut self, core: &Core) -> Result<()> {
         // What fills up its last block goes first, and durably: the trailer must be the last that the file has.
         let path = segment_path(self.segment);
-        self.file.truncate(self.offset).at("cut segment", &path).inspect_err(|error| core.health.poison(error))?;
+        self.file.truncate(self.offset).at("cut segment", &path)?;
         // Whatever the kind of the failure: nobody knows what of the unsynced groups is on the disk.
         self.sync(core).inspect_err(|error| core.health.poison(error))?;
         let mut rows = Rows::new(core);
@@ -171,6 +171,16 @@ impl ActiveLog {
         *self = next;
         self.appended = appended;
         Ok(())
+    }
+
+    /// Takes off what fills up the last block, so that a store at rest has nothing but its log. Where that fails it is done at
+    /// the next opening.
+    pub(crate) fn end(&self, core: &Core) {
+        if core.health.check("end segment").is_ok()
+            && let Err(error) = self.file.truncate(self.offset).at("cut segment", &segment_path(self.segment))
+        {
+            tracing::warn!(%error, "what fills up the last block of the log stays");
+        }
     }
 
     /// Undoes the beginning of a next segment. If that fails the store must stop: the file would be taken for the log's end.

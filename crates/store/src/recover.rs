@@ -250,7 +250,7 @@ impl Replay<'_> {
             self.core.usage.segments.fetch_add(self.on_disk(id), Ordering::Relaxed);
         }
         let is_stub = self.core.files.stub(id).is_some();
-        let direct = if is_stub { None } else { self.core.disk.open_direct(&path).at("open segment", &path)? };
+        let direct = if is_stub { None } else { self.core.disk.open_direct(&path) };
         let replayed = direct.clone().map(|direct| Replayed::new(Arc::clone(&file), direct));
         let reader: &dyn DiskFile = replayed.as_ref().map_or(&*file, |replayed| replayed);
         let trailer = read_trailer(reader, length).at("read segment", &path)?;
@@ -299,7 +299,7 @@ impl Replay<'_> {
             if is_last {
                 self.core.heat.add_active(id);
                 let header = SEGMENT_HEADER.len() as u64;
-                if length < header {
+                if length < header && cut == header {
                     // Its name had reached the disk before its first bytes.
                     self.core.usage.segments.fetch_add(header - length, Ordering::Relaxed);
                     file.write_at(&[IoSlice::new(&SEGMENT_HEADER)], 0).at("begin segment", &path)?;

@@ -84,17 +84,19 @@ impl AsyncWrite for Connection {
 /// Bytes in which the end of a head is looked for: a small request, and no more of a large body than costs nothing.
 const HEAD_MAX: usize = 4096;
 
-/// Whether these bytes are a request of HTTP/1 with all of its body, as far as can be told at a glance; if in doubt, no.
+/// Whether these bytes are one request of HTTP/1 with all of its body, as far as can be told at a glance; if in doubt, no.
 fn is_whole_request(bytes: &[u8]) -> bool {
     const END: &[u8] = b"\r\n\r\n";
     const LENGTH: &[u8] = b"content-length:";
-    if !bytes.first().is_some_and(u8::is_ascii_uppercase) {
-        return false;
-    }
     let beginning = &bytes[..bytes.len().min(HEAD_MAX)];
     let Some(end) = beginning.windows(END.len()).position(|window| window == END) else { return false };
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    // Else it is a later part of one.
+    if !lines.next().is_some_and(|first| first.ends_with(b" HTTP/1.1") || first.ends_with(b" HTTP/1.0")) {
+        return false;
+    }
     let mut body = 0;
-    for line in bytes[..end].split(|byte| *byte == b'\n') {
+    for line in lines {
         let is = |name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         if is(b"transfer-encoding:") {
             return false;
@@ -107,7 +109,7 @@ fn is_whole_request(bytes: &[u8]) -> bool {
             body = length;
         }
     }
-    bytes.len() - end - END.len() >= body
+    bytes.len() - end - END.len() == body
 }
 
 #[cfg(test)]

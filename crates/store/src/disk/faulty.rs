@@ -273,9 +273,9 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
-    fn open_direct(&self, path: &str) -> io::Result<Option<Arc<dyn DirectFile>>> {
-        let inode = self.state.lock().find(path)?;
-        Ok(Some(Arc::new(FaultyFile { disk: self.clone(), inode })))
+    fn open_direct(&self, path: &str) -> Option<Arc<dyn DirectFile>> {
+        let inode = self.state.lock().find(path).ok()?;
+        Some(Arc::new(FaultyFile { disk: self.clone(), inode }))
     }
 
     fn before_index_commit(&self) -> io::Result<()> {
@@ -292,7 +292,17 @@ impl FaultyFile {
     fn change(&self, change: Change) -> io::Result<()> {
         let mut state = self.disk.state.lock();
         let need = if matches!(change, Change::Write(..)) { Need::Space } else { Need::Nothing };
-        let torn = state.step(need)? == Some(Fault::Tear);
+        let step = state.step(need);
+        if let (Err(error), Change::Write(offset, data)) = (&step, &change)
+            && error.kind() == io::ErrorKind::StorageFull
+        {
+            // What there was room for.
+            let fits = Change::Write(*offset, data[..data.len() / 2 / SECTOR * SECTOR].to_vec());
+            let inode = &mut state.inodes[self.inode];
+            Inode::apply(&mut inode.written, &fits);
+            inode.changes.push(fits);
+        }
+        let torn = step? == Some(Fault::Tear);
         let change = match change {
             Change::Write(offset, data) if torn => Change::Write(offset, data[..data.len() / 2].to_vec()),
             change => change,

@@ -26,7 +26,7 @@ struct Window {
 }
 
 impl Replayed {
-    /// `direct` is the same file.
+    /// `direct` is the same file. Nothing changes it while this lives.
     pub(crate) fn new(file: Arc<dyn DiskFile>, direct: Arc<dyn DirectFile>) -> Self {
         let window = Window { memory: vec![0; WINDOW + BLOCK], start: 0, length: 0 };
         Self { file, direct, window: Mutex::new(window) }
@@ -43,17 +43,12 @@ impl DiskFile for Replayed {
         let mut done = 0;
         while done < buffer.len() {
             let at = offset + done as u64;
-            if !(window.start..window.start + window.length as u64).contains(&at) {
-                let moved = window.move_to(&*self.direct, at);
-                if moved.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Unsupported) {
-                    return Ok(done + self.file.read_at(&mut buffer[done..], at)?);
-                }
-                moved?;
-            }
-            let found = window.from(at);
+            let moved = if window.has(at) { Ok(()) } else { window.move_to(&*self.direct, at) };
+            let found = if moved.is_ok() { window.from(at) } else { &[] };
             let count = found.len().min(buffer.len() - done);
             if count == 0 {
-                break;
+                // The end of the file, or something that this way cannot do: the file itself tells.
+                return Ok(done + self.file.read_at(&mut buffer[done..], at)?);
             }
             buffer[done..done + count].copy_from_slice(&found[..count]);
             done += count;
@@ -66,12 +61,10 @@ impl DiskFile for Replayed {
     }
 
     fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        self.window.lock().length = 0;
         self.file.write_at(parts, offset)
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
-        self.window.lock().length = 0;
         self.file.truncate(size)
     }
 
@@ -91,6 +84,10 @@ impl Window {
         let aligned = self.aligned();
         self.length = direct.read_blocks(&mut self.memory[aligned..aligned + WINDOW], self.start)?;
         Ok(())
+    }
+
+    fn has(&self, offset: u64) -> bool {
+        (self.start..self.start + self.length as u64).contains(&offset)
     }
 
     fn aligned(&self) -> usize {

@@ -1,9 +1,9 @@
 //! Small groups of the log on their way to the disk, past the system's memory.
 //!
-//! Nobody needs the pages that a small synced write leaves in memory as much as the writers need its time: to fill fresh
-//! pages, and to find them again for the sync that follows, costs more than the write. So such a group goes from one
-//! buffer, used again and again, right to the disk. That takes whole blocks: a write begins with the block in which the
-//! log ends, written again with the same bytes, and is filled up with zeros to the end of its last block.
+//! To fill fresh pages of memory with a small synced write, and to find them again for the sync that follows, costs more
+//! than the write. So such a group goes from one buffer, used again and again, right to the disk. What is paid for it: the
+//! first who reads such a value reads the disk. It takes whole blocks: a write begins with the block in which the log ends,
+//! written again with the same bytes, and is filled up with zeros to the end of its last block.
 
 use std::io;
 use std::sync::Arc;
@@ -46,8 +46,7 @@ impl Tail {
         let head = (offset % BLOCK as u64) as usize;
         let start = offset - head as u64;
         if !known {
-            let there = file.read_at(&mut memory[..head], start)?;
-            memory[there..head].fill(0);
+            read_exact_at(file, &mut memory[..head], start)?;
         }
         let mut at = head;
         for piece in pieces {

@@ -36,7 +36,7 @@ fn only_what_is_synced_at_once_and_small_goes_past_the_memory_of_the_system() {
     let written = |length: usize, sync| {
         let disk = FaultyDisk::default();
         let file = disk.create("segments/00000001.seg").unwrap();
-        let direct = disk.open_direct("segments/00000001.seg").unwrap();
+        let direct = disk.open_direct("segments/00000001.seg");
         let mut log = ActiveLog::resume(1, file, direct, 0, 0);
         log.write_pieces(&[vec![1; length].into()], sync).unwrap();
         disk.bytes("segments/00000001.seg").len()

@@ -353,6 +353,37 @@ fn what_fills_up_the_last_block_is_not_torn_and_is_gone_when_the_segment_is_seal
 }
 
 #[test]
+fn a_disk_that_is_full_when_a_segment_is_to_be_sealed_takes_writes_again_when_there_is_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = Options { segment_len: 10_000, ..small(dir.path()) };
+    let store = Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap();
+    put(&store, "a", &noise(1, 500)).unwrap();
+    // The write, the sync, and then the cut of what fills up the last block.
+    disk.plan(3, Fault::NoSpace);
+    let digest = put(&store, "a", &noise(2, 10_000)).unwrap();
+    disk.heal();
+    put(&store, "a", &noise(3, 500)).unwrap();
+    assert!(store.status().unwrap().poisoned.is_none());
+    drop(store);
+    let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
+    assert_eq!(get(&store, "a", &digest.hash).unwrap(), noise(2, 10_000));
+    assert_eq!(get(&store, "a", &ContentHash::of(&noise(3, 500))).unwrap(), noise(3, 500));
+}
+
+#[test]
+fn a_store_that_was_closed_has_nothing_behind_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk);
+    put(&store, "a", &noise(1, 500)).unwrap();
+    assert!(disk.bytes("segments/00000001.seg").ends_with(&[0; 1000]));
+    store.close().unwrap();
+    let length = disk.bytes("segments/00000001.seg").len();
+    assert!(!length.is_multiple_of(4096), "{length} bytes");
+}
+
+#[test]
 fn an_adoption_that_an_opening_believes_is_on_the_disk_before_it_is_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let contents = [noise(1, 500)];
@@ -413,7 +444,8 @@ fn after_a_failed_sync_of_any_kind_the_index_stays_behind_the_log() {
         let log = store.core().active.read().clone().unwrap();
         let content = noise(1, 120_000);
         let record = Record::chunk(ContentHash::of(&content), content.clone(), 1);
-        disk.plan(2, fault);
+        // The write, the cut of what fills up the last block, and the sync.
+        disk.plan(3, fault);
         let terms = crate::committer::Terms::housekeeping(0).unsynced();
         store
             .core()

@@ -264,3 +264,31 @@ fn the_scrub_sets_aside_what_nobody_has_read() {
     put(&store, "a", &contents[4]).unwrap();
     assert_eq!(get(&store, "a", &hash).unwrap(), contents[4]);
 }
+
+#[test]
+fn a_check_takes_what_fills_up_the_last_block_for_nothing_unless_a_torn_group_is_before_it() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(options(dir.path()), HandClock::new()).unwrap();
+    put(&store, "a", &noise(1, 500)).unwrap();
+    store.checkpoint().unwrap();
+    // As a kill at this moment would leave it.
+    for name in ["format", "index/data.mdb", &segment_path(1)] {
+        let to = copy.path().join(name);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(dir.path().join(name), to).unwrap();
+    }
+    let segment = copy.path().join(segment_path(1));
+    let bytes = std::fs::read(&segment).unwrap();
+    if bytes.len() == 4096 {
+        let report = fsck::check(copy.path()).unwrap();
+        assert!(report.is_sound(), "{:?}", report.problems);
+        assert_eq!(report.tail_bytes, 0);
+        // The chunk, its grant and the commit.
+        assert_eq!(report.records, 3);
+    }
+    let log = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut torn = bytes[..log - 30].to_vec();
+    torn.resize(4096, 0);
+    std::fs::write(&segment, torn).unwrap();
+    assert!(fsck::check(copy.path()).unwrap().tail_bytes > 500);
+}

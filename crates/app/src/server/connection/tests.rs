@@ -18,6 +18,10 @@ fn what_cannot_be_told_to_be_whole_is_not() {
     assert!(!is_whole_request(b"PUT /x HTTP/1.1\r\nContent-Length: 5, 5\r\n\r\nvalue"));
     assert!(!is_whole_request(b"PUT /x HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\nvalue"));
     assert!(!is_whole_request(b"\x00\x01the middle of a body\r\n\r\n"));
+    let two = b"GET / HTTP/1.1\r\n\r\nPUT /x HTTP/1.1\r\nContent-Length: 5\r\n\r\n";
+    assert!(!is_whole_request(two), "the body of the second is to come");
+    assert!(!is_whole_request(b"VGhlIHRhaWw\r\n\r\n"), "the rest of a head");
+    assert!(!is_whole_request(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     let long = [&b"PUT /"[..], &[b'x'; HEAD_MAX], b" HTTP/1.1\r\n\r\n"].concat();
     assert!(!is_whole_request(&long), "a head longer than is looked at");
 }

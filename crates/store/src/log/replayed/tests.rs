@@ -17,7 +17,7 @@ fn whatever_is_read_in_whatever_order_is_what_the_file_holds() {
     for length in [0, 1, 5000, 2 * BLOCK, WINDOW, 3 * WINDOW + 777] {
         let bytes = noise(length as u64, length);
         let (disk, file) = file_of(&bytes);
-        let replayed = Replayed::new(Arc::clone(&file), disk.open_direct(NAME).unwrap().unwrap());
+        let replayed = Replayed::new(Arc::clone(&file), disk.open_direct(NAME).unwrap());
         assert_eq!(replayed.size().unwrap(), length as u64);
         let mut dice = Dice(length as u64);
         for _ in 0..200 {
@@ -31,27 +31,14 @@ fn whatever_is_read_in_whatever_order_is_what_the_file_holds() {
 }
 
 #[test]
-fn what_was_written_or_cut_meanwhile_is_read_as_it_is_now() {
-    let (disk, file) = file_of(&[1; 100]);
-    let replayed = Replayed::new(file, disk.open_direct(NAME).unwrap().unwrap());
-    let read = || {
-        let mut buffer = [0; 100];
-        let count = replayed.read_at(&mut buffer, 0).unwrap();
-        (count, buffer[10])
-    };
-    assert_eq!(read(), (100, 1));
-    replayed.write_at(&[IoSlice::new(&[2; 20])], 0).unwrap();
-    assert_eq!(read(), (100, 2));
-    replayed.truncate(50).unwrap();
-    assert_eq!(read(), (50, 2));
-}
-
-#[test]
-fn where_the_file_system_refuses_blocks_after_all_the_file_is_read_as_files_are() {
-    struct Refusing;
-    impl DirectFile for Refusing {
-        fn read_blocks(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
-            Err(io::ErrorKind::Unsupported.into())
+fn where_blocks_cannot_be_read_or_come_short_the_file_is_read_as_files_are() {
+    /// Fails with an error, or gives fewer bytes than it has.
+    struct Failing(Result<usize, io::ErrorKind>);
+    impl DirectFile for Failing {
+        fn read_blocks(&self, blocks: &mut [u8], _: u64) -> io::Result<usize> {
+            let count = self.0.map_err(io::Error::from)?;
+            blocks[..count].fill(b'.');
+            Ok(count)
         }
 
         fn write_blocks(&self, _: &[u8], _: u64) -> io::Result<()> {
@@ -59,7 +46,13 @@ fn where_the_file_system_refuses_blocks_after_all_the_file_is_read_as_files_are(
         }
     }
     let (_disk, file) = file_of(b"the bytes");
-    let mut buffer = [0; 20];
-    let count = Replayed::new(file, Arc::new(Refusing)).read_at(&mut buffer, 4).unwrap();
-    assert_eq!(&buffer[..count], b"bytes");
+    let read = |outcome| {
+        let mut buffer = [0; 20];
+        let count = Replayed::new(Arc::clone(&file), Arc::new(Failing(outcome))).read_at(&mut buffer, 4).unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    assert_eq!(read(Err(io::ErrorKind::Unsupported)), "bytes");
+    assert_eq!(read(Err(io::ErrorKind::PermissionDenied)), "bytes");
+    assert_eq!(read(Ok(0)), "bytes");
+    assert_eq!(read(Ok(6)), "..tes", "what came, and the rest from the file");
 }
