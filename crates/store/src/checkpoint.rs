@@ -1,4 +1,4 @@
-//! Checkpoints: what was published goes into LMDB, as one transaction with the position in the log.
+//! Checkpoints: what was published goes into LMDB, the position in the log at its end.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

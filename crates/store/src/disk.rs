@@ -53,13 +53,17 @@ pub trait DirectFile: Send + Sync {
     fn write_blocks(&self, blocks: &[u8], offset: u64) -> io::Result<()>;
 }
 
+/// What can be read at any place.
+pub trait ReadAt: Send + Sync {
+    /// Reads into `buffer` from `offset`; fewer bytes only at the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
 /// An open file. All positions are absolute; many threads may use one file.
-pub trait DiskFile: Send + Sync {
+pub trait DiskFile: ReadAt {
     /// Bytes of the file.
     fn size(&self) -> io::Result<u64>;
-    /// Reads into `buffer` from `offset`; fewer bytes only at the end of the file.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// As [`DiskFile::read_at`], but only what is in memory already: `None` when it would have to wait.
+    /// As [`ReadAt::read_at`], but only what is in memory already: `None` when it would have to wait.
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>>;
     /// Writes all of `parts`, one after the other, from `offset`.
     fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
@@ -90,7 +94,7 @@ pub(crate) fn disk_error(operation: &'static str, path: &str, error: io::Error) 
 }
 
 /// Fills `buffer` from `offset`, or says that the file ends before.
-pub(crate) fn read_exact_at(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     if file.read_at(buffer, offset)? == buffer.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 

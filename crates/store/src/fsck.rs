@@ -136,13 +136,6 @@ fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, pla
                     committed = scanner.offset();
                 }
             }
-            Step::Broken { offset, .. }
-                if is_last && is_padding(&*file, offset, length).at("read segment", &path)? =>
-            {
-                // It was counted as a record.
-                report.records -= 1;
-                break;
-            }
             Step::Broken { offset, reason } => {
                 let by_trailer = trailer.as_ref().and_then(|(_, trailer)| {
                     trailer.placed().find(|(_, at, _)| *at == offset).map(|(_, at, line)| at + line.record_len())

@@ -54,7 +54,7 @@ mod whole;
 pub use account::{Account, AccountLimits, Stamp, Sum, UnusedScope};
 pub use blobs::BlobReader;
 pub use bucket::{Bucket, BucketOptions, Object, ObjectName, ObjectPage};
-pub use disk::{DirectFile, Disk, DiskFile, FsDisk};
+pub use disk::{DirectFile, Disk, DiskFile, FsDisk, ReadAt};
 pub use evict::{Evicted, Repacked};
 pub use options::{Durability, Options};
 pub use prune::Pruned;

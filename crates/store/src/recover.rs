@@ -11,7 +11,7 @@ use larder_base::{ErrorKind, Result, Timestamp};
 use crate::body::{Adoption, Grant, Origin, Placed, Recipe, Removal, Shipment, TouchMark, decode_eviction};
 use crate::codec::Reader;
 use crate::core::Core;
-use crate::disk::{DiskFile, OnDisk};
+use crate::disk::{DiskFile, OnDisk, ReadAt};
 use crate::files::{SEGMENTS, STAGING, segment_path, stub_path};
 use crate::index::{Table, meta};
 use crate::log::{ActiveLog, Replayed, read_lines, write_trailer};
@@ -252,7 +252,7 @@ impl Replay<'_> {
         let is_stub = self.core.files.stub(id).is_some();
         let direct = if is_stub { None } else { self.core.disk.open_direct(&path) };
         let replayed = direct.clone().map(|direct| Replayed::new(Arc::clone(&file), direct));
-        let reader: &dyn DiskFile = replayed.as_ref().map_or(&*file, |replayed| replayed);
+        let reader: &dyn ReadAt = replayed.as_ref().map_or(&*file, |replayed| replayed);
         let trailer = read_trailer(reader, length).at("read segment", &path)?;
         let sealed = trailer.is_some();
         let read = match trailer.as_ref().filter(|_| is_stub) {

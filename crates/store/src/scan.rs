@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use larder_base::segment::{BadRecord, RECORD_HEADER_LEN, RecordHeader, RecordKind};
 
 use crate::body::{Trailer, TrailerLine};
-use crate::disk::{DiskFile, read_exact_at};
+use crate::disk::{ReadAt, read_exact_at};
 
 /// How much is read at once.
 const WINDOW: usize = 256 << 10;
@@ -27,7 +27,7 @@ pub(crate) enum Step {
 
 /// Steps through the records of a segment.
 pub(crate) struct Scanner<'a> {
-    file: &'a dyn DiskFile,
+    file: &'a dyn ReadAt,
     at: u64,
     end: u64,
     window: BytesMut,
@@ -35,7 +35,7 @@ pub(crate) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Begins at the record at `offset`; the segment ends at `end`.
-    pub(crate) fn new(file: &'a dyn DiskFile, offset: u64, end: u64) -> Self {
+    pub(crate) fn new(file: &'a dyn ReadAt, offset: u64, end: u64) -> Self {
         Self { file, at: offset, end, window: BytesMut::new() }
     }
 
@@ -91,7 +91,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Whether a whole record begins at `offset`: then a damaged one before it may be stepped over.
-pub(crate) fn record_is_at(file: &dyn DiskFile, offset: u64, end: u64) -> io::Result<bool> {
+pub(crate) fn record_is_at(file: &dyn ReadAt, offset: u64, end: u64) -> io::Result<bool> {
     if offset == end {
         return Ok(true);
     }
@@ -101,7 +101,7 @@ pub(crate) fn record_is_at(file: &dyn DiskFile, offset: u64, end: u64) -> io::Re
 
 /// Where the record behind a damaged header begins, if that can be told: by the length the header claims, when a whole
 /// record follows there.
-pub(crate) fn step_over(file: &dyn DiskFile, offset: u64, end: u64) -> io::Result<Option<u64>> {
+pub(crate) fn step_over(file: &dyn ReadAt, offset: u64, end: u64) -> io::Result<Option<u64>> {
     let mut header = [0; RECORD_HEADER_LEN];
     if end - offset < header.len() as u64 {
         return Ok(None);
@@ -113,7 +113,7 @@ pub(crate) fn step_over(file: &dyn DiskFile, offset: u64, end: u64) -> io::Resul
 }
 
 /// The body of the record at `offset` that a trailer speaks of; `None` when the record is bad.
-pub(crate) fn read_body_at(file: &dyn DiskFile, offset: u64, line: &TrailerLine) -> io::Result<Option<Bytes>> {
+pub(crate) fn read_body_at(file: &dyn ReadAt, offset: u64, line: &TrailerLine) -> io::Result<Option<Bytes>> {
     let mut scanner = Scanner::new(file, offset, offset + line.record_len());
     match scanner.next()? {
         Some(Step::Record { header, body: Ok(body), .. }) if header.kind == line.kind => Ok(Some(body)),
@@ -122,7 +122,7 @@ pub(crate) fn read_body_at(file: &dyn DiskFile, offset: u64, line: &TrailerLine)
 }
 
 /// The trailer of a sealed segment of `length` bytes, with its offset; `None` when it does not end in a good one.
-pub(crate) fn read_trailer(file: &dyn DiskFile, length: u64) -> io::Result<Option<(u64, Trailer)>> {
+pub(crate) fn read_trailer(file: &dyn ReadAt, length: u64) -> io::Result<Option<(u64, Trailer)>> {
     let mut pointer = [0; Trailer::POINTER_LEN];
     let Some(at) = length.checked_sub(pointer.len() as u64) else { return Ok(None) };
     read_exact_at(file, &mut pointer, at)?;

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::{Archive, unreachable};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, ReadAt};
 use crate::stub::Stub;
 
 /// Reads what the stub has from the disk, and all else from the bucket.
@@ -31,11 +31,7 @@ fn read_only<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "a sealed segment is never written to"))
 }
 
-impl DiskFile for Hollow {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.stub.spans.length)
-    }
-
+impl ReadAt for Hollow {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let wanted = usize::try_from(self.stub.spans.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = wanted.min(buffer.len());
@@ -49,6 +45,12 @@ impl DiskFile for Hollow {
             archive.read_at(self.segment, offset, object)?;
         }
         if self.stub.read(offset + object.len() as u64, added)? { Ok(wanted) } else { Ok(object.len()) }
+    }
+}
+
+impl DiskFile for Hollow {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.stub.spans.length)
     }
 
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::Archive;
 use crate::bucket::ObjectName;
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, ReadAt};
 
 /// Bytes fetched at once: what is in memory of the object at a time.
 const AHEAD: u64 = if cfg!(test) { 2000 } else { 4 << 20 };
@@ -32,11 +32,7 @@ fn read_only<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "an object is never written to"))
 }
 
-impl DiskFile for ObjectFile {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.length)
-    }
-
+impl ReadAt for ObjectFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let wanted = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
         let mut piece = self.piece.lock();
@@ -55,6 +51,12 @@ impl DiskFile for ObjectFile {
             done += count;
         }
         Ok(done)
+    }
+}
+
+impl DiskFile for ObjectFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.length)
     }
 
     fn read_at_once(&self, _: &mut [u8], _: u64) -> io::Result<Option<usize>> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{BLOCK, DirectFile, Disk, DiskFile};
+use super::{BLOCK, DirectFile, Disk, DiskFile, ReadAt};
 
 /// What the disk does to the operation whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,11 +328,7 @@ impl DirectFile for FaultyFile {
     }
 }
 
-impl DiskFile for FaultyFile {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.state.lock().inodes[self.inode].written.len() as u64)
-    }
-
+impl ReadAt for FaultyFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = self.disk.state.lock();
         let bytes = &state.inodes[self.inode].written;
@@ -340,6 +336,12 @@ impl DiskFile for FaultyFile {
         let count = buffer.len().min(bytes.len() - from);
         buffer[..count].copy_from_slice(&bytes[from..from + count]);
         Ok(count)
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.disk.state.lock().inodes[self.inode].written.len() as u64)
     }
 
     fn read_at_once(&self, _: &mut [u8], _: u64) -> io::Result<Option<usize>> {

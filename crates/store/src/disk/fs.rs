@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{Advice, Mode, OFlags, fadvise, open};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
-use super::{DirectFile, Disk, DiskFile};
+use super::{DirectFile, Disk, DiskFile, ReadAt};
 
 /// The most buffers that one system call takes.
 const PARTS_MAX: usize = 1024;
@@ -109,11 +109,7 @@ impl DirectFile for FsBlocks {
 
 struct FsFile(File);
 
-impl DiskFile for FsFile {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
+impl ReadAt for FsFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buffer.len() {
@@ -125,6 +121,12 @@ impl DiskFile for FsFile {
             }
         }
         Ok(done)
+    }
+}
+
+impl DiskFile for FsFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
     }
 
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {

@@ -1,17 +1,17 @@
 //! A segment as an opening reads it: once, from one end to the other, and mostly from the disk, as small groups were
 //! written past the system's memory. To fill that with what is not read again takes longer than the reading.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::disk::{BLOCK, DirectFile, DiskFile};
+use crate::disk::{BLOCK, DirectFile, DiskFile, ReadAt};
 
 /// Bytes read from the disk at once: some requests to the device side by side.
 const WINDOW: usize = 4 << 20;
 
-/// A file whose bytes are read through a window of whole blocks; all else is done to the file itself.
+/// A file that is read through a window of whole blocks.
 pub(crate) struct Replayed {
     file: Arc<dyn DiskFile>,
     direct: Arc<dyn DirectFile>,
@@ -33,11 +33,7 @@ impl Replayed {
     }
 }
 
-impl DiskFile for Replayed {
-    fn size(&self) -> io::Result<u64> {
-        self.file.size()
-    }
-
+impl ReadAt for Replayed {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut window = self.window.lock();
         let mut done = 0;
@@ -54,26 +50,6 @@ impl DiskFile for Replayed {
             done += count;
         }
         Ok(done)
-    }
-
-    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
-        self.file.read_at_once(buffer, offset)
-    }
-
-    fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        self.file.write_at(parts, offset)
-    }
-
-    fn truncate(&self, size: u64) -> io::Result<()> {
-        self.file.truncate(size)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-
-    fn release(&self) {
-        self.file.release();
     }
 }
 

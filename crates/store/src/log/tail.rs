@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{BLOCK, DirectFile, DiskFile, read_exact_at};
+use crate::disk::{BLOCK, DirectFile, ReadAt, read_exact_at};
 
 /// Bytes up to which a group goes past the system's memory. What is larger will rather be read as a whole soon, and
 /// its sync has enough to do at once.
@@ -39,7 +39,7 @@ impl Tail {
     ///
     /// # Errors
     /// Those of [`DirectFile::write_blocks`].
-    pub(super) fn write(&mut self, file: &dyn DiskFile, pieces: &[Bytes], offset: u64) -> io::Result<()> {
+    pub(super) fn write(&mut self, file: &dyn ReadAt, pieces: &[Bytes], offset: u64) -> io::Result<()> {
         let known = self.end.take() == Some(offset);
         let aligned = self.memory.as_ptr().align_offset(BLOCK);
         let memory = &mut self.memory[aligned..];
@@ -63,7 +63,7 @@ impl Tail {
 }
 
 /// Whether what a file has from `offset` to `end` is nothing but what fills up the last block.
-pub(crate) fn is_padding(file: &dyn DiskFile, offset: u64, end: u64) -> io::Result<bool> {
+pub(crate) fn is_padding(file: &dyn ReadAt, offset: u64, end: u64) -> io::Result<bool> {
     let padding = offset.next_multiple_of(BLOCK as u64) - offset;
     if end - offset != padding {
         return Ok(false);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use larder_base::segment::RecordKind;
 
 use crate::body::{Commit, Trailer, TrailerLine};
-use crate::disk::DiskFile;
+use crate::disk::ReadAt;
 use crate::log::is_padding;
 use crate::row::Position;
 use crate::scan::{Scanner, Step, read_body_at, step_over};
@@ -49,7 +49,7 @@ pub(super) struct Read {
 
 /// Reads the groups from a position to the end of a segment, or to its trailer.
 pub(super) fn read_groups(
-    file: &dyn DiskFile,
+    file: &dyn ReadAt,
     from: Position,
     length: u64,
     trailer: Option<&(u64, Trailer)>,
@@ -101,7 +101,7 @@ pub(super) fn read_groups(
 }
 
 /// As [`read_groups`], of a segment of which the disk has only the stub: its chunks are in the bucket and not looked at.
-pub(super) fn read_groups_of_stub(file: &dyn DiskFile, from: Position, trailer: &Trailer) -> io::Result<Read> {
+pub(super) fn read_groups_of_stub(file: &dyn ReadAt, from: Position, trailer: &Trailer) -> io::Result<Read> {
     let mut read = Read { groups: Vec::new(), proven: u64::MAX, blocked: false, padding: 0 };
     let mut open: Vec<Item> = Vec::new();
     let mut end = from.offset;

@@ -6,6 +6,7 @@ use larder_base::segment::{Record, SEGMENT_HEADER};
 use super::*;
 use crate::body::Origin;
 use crate::disk::Disk as _;
+use crate::disk::DiskFile;
 use crate::disk::faulty::FaultyDisk;
 use crate::log::{read_lines, write_trailer};
 use crate::tests::support::noise;

@@ -11,7 +11,7 @@ use crate::archive::ObjectFile;
 use crate::body::{Origin, Trailer};
 use crate::bucket::ObjectName;
 use crate::committer::Terms;
-use crate::disk::{DiskFile, OnDisk};
+use crate::disk::{DiskFile, OnDisk, ReadAt};
 use crate::files::STAGING;
 use crate::group::weight;
 use crate::ship::archive_of;
