@@ -133,13 +133,16 @@ impl Memory {
         });
     }
 
-    /// Records what a file held when its state was `stat`, provided that no write after `observed` can go unseen.
+    /// Records what a file held when its state was `stat`, provided that no write after `observed` can go unseen. Otherwise
+    /// what was known of it stays if it holds for this state, too: a name that came or went a moment ago hides no write.
     pub(crate) fn record(&mut self, path: PathKey, stat: &FileStat, content: Content, observed: Timestamp) {
         if stat.is_settled(observed) {
             let FileStat { device, inode, size, mtime, ctime, names, .. } = *stat;
             self.files.insert(path.0, Remembered { device, inode, size, mtime, ctime, names, age: 0, content });
-        } else {
+        } else if self.recall(path, stat) != Some(&content) {
             self.files.remove(&path.0);
+        } else if let Some(known) = self.files.get_mut(&path.0) {
+            known.age = 0;
         }
     }
 

@@ -82,6 +82,22 @@ fn a_name_that_comes_or_goes_makes_no_stranger_and_hides_no_other_change() {
 }
 
 #[test]
+fn what_is_known_of_a_file_outlives_a_name_that_came_within_the_tick_of_its_recording() {
+    let mut memory = sample();
+    let content = || Content::One(HashFunction::TREE.hash(b"12345"));
+    let linked = FileStat { ctime: FileTime { seconds: 100, nanos: 0 }, names: 2, ..stat(1, 10) };
+    for _ in 0..=ROUNDS_KEPT {
+        memory.begin_round();
+        memory.record(path("one"), &linked, content(), at(100));
+    }
+    assert_eq!(memory.recall(path("one"), &linked), Some(&content()));
+    let written = FileStat { mtime: linked.ctime, ..linked };
+    assert_eq!(memory.recall(path("one"), &written), None);
+    memory.record(path("one"), &written, content(), at(100));
+    assert_eq!(memory.recall(path("one"), &linked), None, "a write may have been missed");
+}
+
+#[test]
 fn a_file_changed_within_the_tick_of_its_recording_is_not_trusted() {
     let content = || Content::One(HashFunction::TREE.hash(b"12345"));
     let mut memory = Memory::new();
