@@ -13,7 +13,7 @@ KEYS = 10_000
 """As many as nginx keeps open, so that its best case is the one compared with."""
 SECONDS = 5.0
 FRESH = 60_000
-"""Values put anew and asked for at random for so short a time that few are asked for twice: Larder reads them from the disk."""
+"""Values put anew and asked for at random for so short a time that few are asked for twice: Larder reads them from the disk, some around each at once."""
 FRESH_SECONDS = 0.5
 
 

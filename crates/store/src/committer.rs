@@ -293,7 +293,7 @@ impl ActiveLog {
         let lines = std::mem::take(&mut group.lines);
         let pieces = std::mem::take(&mut group.pieces);
         if !lines.is_empty() {
-            self.append(core, &pieces, sync)?;
+            self.append(core, &pieces, end, sync)?;
         }
         let poisoning = |error: Error| {
             core.health.poison(&error);
@@ -327,12 +327,18 @@ impl ActiveLog {
         Ok(())
     }
 
-    /// Writes at the end of the segment. What could not be written is cut off again.
-    fn append(&mut self, core: &Core, pieces: &[Bytes], sync: bool) -> Result<()> {
+    /// Writes at the end of the segment, which is at `end` then. What could not be written is cut off again.
+    fn append(&mut self, core: &Core, pieces: &[Bytes], end: u64, sync: bool) -> Result<()> {
         let path = segment_path(self.segment);
-        let Err(error) = self.write_pieces(pieces, sync).at("append to segment", &path) else {
-            core.usage.disk_full.store(false, Ordering::Relaxed);
-            return Ok(());
+        let error = match self.write_pieces(pieces, sync).at("append to segment", &path) {
+            Ok(past_memory) => {
+                if past_memory {
+                    core.read_ahead.wrote(self.segment, self.offset..end);
+                }
+                core.usage.disk_full.store(false, Ordering::Relaxed);
+                return Ok(());
+            }
+            Err(error) => error,
         };
         match self.file.truncate(self.offset).at("cut segment after a failed write", &path) {
             Ok(()) if error.kind() == ErrorKind::Full => core.usage.disk_full.store(true, Ordering::Relaxed),

@@ -19,6 +19,7 @@ use crate::index::{SharedIndex, Table};
 use crate::options::Options;
 use crate::overlay::Layer;
 use crate::pool::Pool;
+use crate::read_ahead::ReadAhead;
 use crate::readers::ReaderNotes;
 use crate::served::Served;
 use crate::transfer::Claims;
@@ -52,6 +53,7 @@ pub(crate) struct Core {
     pub(crate) recipes: Mutex<RecipeCache>,
     pub(crate) whole: Mutex<WholeEntries>,
     pub(crate) at_hand: AtHand,
+    pub(crate) read_ahead: ReadAhead,
     /// Held while a checkpoint is made.
     pub(crate) checkpoint: Mutex<()>,
     /// Parts of uploads that someone works on.

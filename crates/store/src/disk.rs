@@ -5,6 +5,7 @@
 //! directory was synced; bytes not yet synced may be there after a crash, in whole, in part or not at all.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::sync::Arc;
 
 use larder_base::{Error, ErrorKind, Result};
@@ -71,6 +72,8 @@ pub trait DiskFile: ReadAt {
     fn truncate(&self, size: u64) -> io::Result<()>;
     /// Makes the bytes and the size durable.
     fn sync(&self) -> io::Result<()>;
+    /// Begins to bring a range into memory, without waiting for it: it is read soon. It may do nothing.
+    fn fetch(&self, range: Range<u64>);
     /// Gives back the memory that holds bytes which are durable: they are not read again soon. It may do nothing.
     fn release(&self);
 }

@@ -34,6 +34,7 @@ mod overlay;
 mod pool;
 mod prune;
 mod read;
+mod read_ahead;
 mod readers;
 mod recover;
 mod row;

@@ -96,17 +96,18 @@ impl ActiveLog {
         SegmentRow { origin: Origin::Log, sealed: false, length, records, touched: now, held }
     }
 
-    /// Writes pieces at the end of the segment, past the system's memory if they are small and to be synced at once.
-    pub(crate) fn write_pieces(&mut self, pieces: &[Bytes], sync: bool) -> io::Result<()> {
+    /// Writes pieces at the end of the segment, past the system's memory if they are small and to be synced at once; says
+    /// whether they went that way.
+    pub(crate) fn write_pieces(&mut self, pieces: &[Bytes], sync: bool) -> io::Result<bool> {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         if let Some(tail) = self.tail.as_mut().filter(|_| sync && Tail::takes(length)) {
             match tail.write(&*self.file, pieces, self.offset) {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => self.tail = None,
-                written => return written,
+                written => return written.map(|()| true),
             }
         }
         let parts: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        self.file.write_at(&parts, self.offset)
+        self.file.write_at(&parts, self.offset).map(|()| false)
     }
 
     /// Takes in a group that was written.

@@ -27,8 +27,12 @@ impl Core {
     pub(crate) fn read_record(&self, hash: &ContentHash, row: &BlobRow) -> Result<Option<(RecordHeader, Bytes)>> {
         let path = || segment_path(row.place.segment);
         let Some(file) = self.segment_file(row.place.segment)? else { return Ok(None) };
-        let mut buffer = vec![0; row.record_len() as usize];
-        let count = match file.read_at(&mut buffer, u64::from(row.place.offset)) {
+        let (offset, length) = (u64::from(row.place.offset), row.record_len());
+        if let Some(range) = self.read_ahead.take(row.place.segment, offset..offset + length) {
+            file.fetch(range);
+        }
+        let mut buffer = vec![0; length as usize];
+        let count = match file.read_at(&mut buffer, offset) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.object_vanished(row.place.segment);
                 return Ok(None);

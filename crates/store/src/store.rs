@@ -22,6 +22,7 @@ use crate::heat::Heat;
 use crate::index::{Index, Table, meta};
 use crate::options::Options;
 use crate::pool::Pool;
+use crate::read_ahead::ReadAhead;
 use crate::recover::{Recovery, recover};
 use crate::thread;
 use crate::transfer::Claims;
@@ -119,6 +120,7 @@ impl Store {
             recipes: Mutex::default(),
             whole: Mutex::default(),
             at_hand: AtHand::default(),
+            read_ahead: ReadAhead::default(),
             checkpoint: Mutex::default(),
             parts: Claims::default(),
             names: RwLock::default(),

@@ -1,6 +1,7 @@
 //! A segment whose chunks are in the bucket only, as a file.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Archive, unreachable};
@@ -69,6 +70,8 @@ impl DiskFile for Hollow {
     fn sync(&self) -> io::Result<()> {
         self.stub.file.sync()
     }
+
+    fn fetch(&self, _: Range<u64>) {}
 
     fn release(&self) {}
 }

@@ -1,6 +1,7 @@
 //! An object that no segment is of yet, as a file that is read from front to back.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,6 +75,8 @@ impl DiskFile for ObjectFile {
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }
+
+    fn fetch(&self, _: Range<u64>) {}
 
     fn release(&self) {}
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -70,6 +71,7 @@ struct State {
     fault: Option<(u64, Fault)>,
     dead: bool,
     full: bool,
+    fetched: Vec<Range<u64>>,
     watch: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -135,6 +137,11 @@ impl FaultyDisk {
     /// Calls `look` before every changing operation; it must not use the disk.
     pub(crate) fn watch(&self, look: impl Fn() + Send + Sync + 'static) {
         self.state.lock().watch = Some(Arc::new(look));
+    }
+
+    /// The ranges that were asked into memory since this was last called.
+    pub(crate) fn take_fetched(&self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.state.lock().fetched)
     }
 
     /// There is space again.
@@ -355,6 +362,12 @@ impl DiskFile for FaultyFile {
 
     fn truncate(&self, size: u64) -> io::Result<()> {
         self.change(Change::Truncate(size))
+    }
+
+    fn fetch(&self, range: Range<u64>) {
+        let length = self.size().unwrap_or(0);
+        assert!(range.start < range.end && range.end <= length, "{range:?} of {length} bytes");
+        self.disk.state.lock().fetched.push(range);
     }
 
     fn release(&self) {}

@@ -2,6 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -177,6 +179,12 @@ impl DiskFile for FsFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn fetch(&self, range: Range<u64>) {
+        let length = NonZeroU64::new(range.end.saturating_sub(range.start));
+        // Advice, which a file system may not take. Without a length it would be for the rest of the file.
+        let _ = length.map(|length| fadvise(&self.0, range.start, Some(length), Advice::WillNeed));
     }
 
     fn release(&self) {

@@ -2,7 +2,7 @@
 //!
 //! To fill fresh pages of memory with a small synced write, and to find them again for the sync that follows, costs more
 //! than the write. So such a group goes from one buffer, used again and again, right to the disk. What is paid for it: the
-//! first who reads such a value reads the disk. It takes whole blocks: a write begins with the block in which the log ends,
+//! first who reads there reads the disk, see [`crate::read_ahead`]. It takes whole blocks: a write begins with the block in which the log ends,
 //! written again with the same bytes, and is filled up with zeros to the end of its last block.
 
 use std::io;

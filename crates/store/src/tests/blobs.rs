@@ -1,6 +1,11 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
 use larder_base::{ByteRange, ContentHash, ErrorKind};
 
 use super::support::*;
+use crate::disk::faulty::FaultyDisk;
+use crate::{Options, Store};
 
 #[test]
 fn a_blob_comes_back_byte_for_byte_at_every_size() {
@@ -133,7 +138,7 @@ fn many_writers_share_syncs() {
 #[test]
 fn what_was_put_is_read_at_once_while_others_write_the_block_behind_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = crate::Store::open(options(dir.path()), HandClock::new()).unwrap();
+    let store = Store::open(options(dir.path()), HandClock::new()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4_u64 {
             let store = &store;
@@ -150,4 +155,34 @@ fn what_was_put_is_read_at_once_while_others_write_the_block_behind_it() {
         }
     });
     assert_eq!(store.status().unwrap().quarantined, 0);
+}
+
+#[test]
+fn the_first_who_reads_of_what_went_past_memory_has_its_neighbours_fetched() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = Options { segment_len: 1 << 30, ..options(dir.path()) };
+    let store = Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap();
+    let contents: Vec<Bytes> = (0..100).map(|seed| noise(seed, 10_000)).collect();
+    let hashes: Vec<_> = contents.iter().map(|content| put(&store, "a", content).unwrap().hash).collect();
+    assert!(disk.take_fetched().is_empty());
+
+    let window = 256 << 10;
+    assert_eq!(get(&store, "a", &hashes[2]).unwrap(), contents[2]);
+    let [fetched] = &disk.take_fetched()[..] else { panic!("one window") };
+    assert_eq!(*fetched, 0..window);
+    assert_eq!(get(&store, "a", &hashes[3]).unwrap(), contents[3]);
+    assert_eq!(get(&store, "a", &hashes[99]).unwrap(), contents[99], "in the window in which the log ends");
+    assert!(disk.take_fetched().is_empty());
+    for hash in &hashes {
+        get(&store, "a", hash).unwrap();
+    }
+    assert_eq!(disk.take_fetched(), [window..2 * window, 2 * window..3 * window]);
+
+    // What is written as files are is in memory already.
+    let large = noise(1000, 400_000);
+    let large = put(&store, "a", &large).unwrap().hash;
+    put(&store, "a", &noise(1001, 10_000)).unwrap();
+    get(&store, "a", &large).unwrap();
+    assert!(disk.take_fetched().is_empty());
 }
