@@ -338,9 +338,10 @@ fn what_fills_up_the_last_block_is_not_torn_and_is_gone_when_the_segment_is_seal
     let options = Options { segment_len: 10_000, ..small(dir.path()) };
     let store = Store::open_on(options.clone(), Arc::new(disk.clone()), HandClock::new()).unwrap();
     put(&store, "a", &noise(1, 500)).unwrap();
-    assert_eq!(disk.bytes("segments/00000001.seg").len(), 4096);
-    drop(store);
+    // Before the store is dropped, which takes it off.
     let disk = disk.after_kill();
+    drop(store);
+    assert_eq!(disk.bytes("segments/00000001.seg").len(), 4096);
     let store = Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap();
     assert_eq!(store.recovery().torn_bytes + store.recovery().damaged_records, 0);
     put(&store, "a", &noise(2, 10_000)).unwrap();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use larder_base::segment::SEGMENT_HEADER;
 use larder_base::{Access, ContentHash, PutIf};
 
 use super::support::*;
@@ -286,9 +287,13 @@ fn a_check_takes_what_fills_up_the_last_block_for_nothing_unless_a_torn_group_is
         // The chunk, its grant and the commit.
         assert_eq!(report.records, 3);
     }
-    let log = bytes.iter().rposition(|byte| *byte != 0).unwrap();
-    let mut torn = bytes[..log - 30].to_vec();
-    torn.resize(4096, 0);
-    std::fs::write(&segment, torn).unwrap();
-    assert!(fsck::check(copy.path()).unwrap().tail_bytes > 500);
+    let commit = bytes.windows(4).rposition(|magic| magic == b"LREC").unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    // Of the commit nothing, or a part: all before it is what the crash left, and in the second case what fills up as well.
+    for (kept, tail) in [(commit, commit - SEGMENT_HEADER.len()), (end - 30, 4096 - SEGMENT_HEADER.len())] {
+        let mut torn = bytes[..kept].to_vec();
+        torn.resize(4096, 0);
+        std::fs::write(&segment, torn).unwrap();
+        assert_eq!(fsck::check(copy.path()).unwrap().tail_bytes, tail as u64);
+    }
 }
