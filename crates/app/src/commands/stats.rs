@@ -32,7 +32,7 @@ pub fn gc(context: &Context, options: &cli::Gc) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// A JSON object as aligned lines; numbers that are bytes by their name as sizes.
+/// A JSON object as aligned lines; numbers that are bytes by their name as sizes, and nothing of what there is not.
 fn table(value: &Value) -> String {
     let mut lines = Vec::new();
     flatten("", value, &mut lines);
@@ -58,6 +58,8 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
                 }
             }
         }
+        Value::Null => {}
+        Value::Array(items) if items.is_empty() => {}
         Value::Array(items) => {
             let items: Vec<_> = items.iter().map(plain).collect();
             lines.push((name.to_owned(), items.join(", ")));
@@ -72,11 +74,11 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     }
 }
 
-/// An item of which the label says the name, and nothing of what it has not.
+/// An item of which the label says the name.
 fn without_name(item: &Value) -> Value {
     let mut item = item.clone();
     if let Value::Object(fields) = &mut item {
-        fields.retain(|field, value| field != "name" && !value.is_null());
+        fields.remove("name");
     }
     item
 }

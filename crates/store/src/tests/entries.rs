@@ -305,3 +305,25 @@ fn limits_are_errors_that_name_them() {
         assert!(error.message().contains("at most"), "{error}");
     }
 }
+
+#[test]
+fn entries_are_counted_whether_a_checkpoint_has_them_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let counted = || {
+        let status = store.status().unwrap();
+        (status.entries, status.blobs)
+    };
+    let at = |key: &str| address("a", "trusted", "test", key);
+    store.put_entry(&at("one"), value("first"), PutIf::Always).unwrap();
+    assert_eq!(counted(), (1, 1));
+    store.checkpoint().unwrap();
+    assert_eq!(counted(), (1, 1));
+    store.put_entry(&at("one"), value("second"), PutIf::Always).unwrap();
+    store.put_entry(&at("two"), value("second"), PutIf::Always).unwrap();
+    assert_eq!(counted(), (2, 2), "a row that is changed is one row");
+    store.delete_entry(&at("one")).unwrap();
+    assert_eq!(counted(), (1, 2));
+    store.checkpoint().unwrap();
+    assert_eq!(counted(), (1, 2));
+}

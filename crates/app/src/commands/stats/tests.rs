@@ -6,7 +6,7 @@ use super::table;
 fn an_object_reads_as_a_table() {
     let status = json!({
         "version": "1", "doors": ["ci", "http"],
-        "store": {"stored_bytes": 2048, "chunks": 7},
+        "store": {"stored_bytes": 2048, "chunks": 7, "poisoned": null}, "node": null, "namespaces": [],
         "jobs": [{"name": "eviction", "state": "waiting", "status": "nothing to do"}],
     });
     assert_eq!(
