@@ -25,9 +25,9 @@ mod secret;
 mod server;
 mod system;
 mod terminal;
-mod time;
 mod tokens;
 mod walk;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;

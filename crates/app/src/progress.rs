@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::ByteSize;
 use crate::terminal::say;
+use crate::words::counted;
 
 /// How often a plain line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -72,7 +73,7 @@ fn draw_bar(verb: &'static str, stop: &AtomicBool, read: &dyn Fn() -> Progress) 
         let now = read();
         bar.set_length(now.total.max(now.done));
         bar.set_position(now.done);
-        bar.set_message(format!("{} files", now.files));
+        bar.set_message(counted(now.files, "file"));
         std::thread::park_timeout(BAR_EVERY);
     }
     bar.finish_and_clear();
@@ -90,6 +91,6 @@ fn write_lines(verb: &'static str, stop: &AtomicBool, read: &dyn Fn() -> Progres
         next += LINE_EVERY;
         let now = read();
         let total = if now.total > 0 { format!(" of {}", ByteSize(now.total)) } else { String::new() };
-        say!("{verb}: {}{total}, {} files, {} s", ByteSize(now.done), now.files, elapsed.as_secs());
+        say!("{verb}: {}{total}, {}, {} s", ByteSize(now.done), counted(now.files, "file"), elapsed.as_secs());
     }
 }

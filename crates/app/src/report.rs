@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::ByteSize;
+use crate::words::counted;
 
 /// How a save or restore went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -103,7 +104,7 @@ impl Report {
         };
         let mut line = what;
         if self.files > 0 {
-            line += &format!(": {} files, {}", self.files, ByteSize(self.bytes));
+            line += &format!(": {}, {}", counted(self.files, "file"), ByteSize(self.bytes));
             if self.result != Outcome::Unchanged {
                 line += &format!(", {} new ({} moved)", ByteSize(self.new_bytes), ByteSize(self.transferred_bytes));
             }

@@ -1,4 +1,4 @@
-//! Moments as people read them.
+//! Moments, counts and names as people read and write them.
 
 use larder_base::Timestamp;
 
@@ -11,8 +11,23 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
         3600..86_400 => (seconds / 3600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {unit}{plural} ago")
+    format!("{} ago", counted(number, unit))
+}
+
+/// So many of something, which is named as one is.
+pub fn counted(number: u64, one: &str) -> String {
+    match one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
+        _ if number == 1 => format!("1 {one}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {one}s"),
+    }
+}
+
+/// Which of the names that there are was probably meant by one that there is not.
+pub fn nearest<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let slips = (name.chars().count() / 3).clamp(1, 3);
+    let known = known.into_iter().map(|known| (strsim::damerau_levenshtein(known, name), known));
+    known.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= slips).map(|(_, known)| known)
 }
 
 #[cfg(test)]

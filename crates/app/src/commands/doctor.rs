@@ -72,8 +72,10 @@ fn server(context: &Context) -> Finding {
     let asked = context.server().and_then(|server| context.runtime.block_on(server.status()));
     let outcome = match asked {
         Ok(status) => {
-            let text = |name: &str| status.get(name).map(ToString::to_string).unwrap_or_default();
-            Ok(format!("{} runs version {} with the doors {}", context.global.url, text("version"), text("doors")))
+            let version = status["version"].as_str().unwrap_or("unknown");
+            let doors = status["doors"].as_array().into_iter().flatten().filter_map(|door| door.as_str());
+            let doors: Vec<_> = doors.collect();
+            Ok(format!("{} runs version {version} with the doors {}", context.global.url, doors.join(", ")))
         }
         // It is there; only its own page is not for this token.
         Err(error) if error.kind() == ErrorKind::Denied => Ok(format!("{} is reached", context.global.url)),

@@ -10,7 +10,7 @@ use crate::config::ByteSize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::{out, say};
-use crate::time::ago;
+use crate::words::{ago, counted};
 
 /// Lists entries.
 pub fn list(context: &Context, options: &cli::List) -> Result<Exit> {
@@ -118,7 +118,8 @@ pub fn purge(context: &Context, options: &cli::Purge) -> Result<Exit> {
         out!("{verb} {}", line(context, entry));
     }
     if !context.global.quiet {
-        say!("{verb} {} entries; their space is freed as segments are evicted", removed.entries.len());
+        let count = counted(removed.entries.len() as u64, "entry");
+        say!("{verb} {count}; the space is freed as segments are evicted");
     }
     Ok(Exit::Success)
 }
@@ -172,10 +173,10 @@ fn explanation(context: &Context, answer: &ExplainAnswer) -> String {
 fn line(context: &Context, entry: &ListedEntry) -> String {
     let created = Timestamp::from_millis(entry.created_ms);
     format!(
-        "{}  {}, {} files, {}, saved {} by {}, {}",
+        "{}  {}, {}, {}, saved {} by {}, {}",
         entry.key,
         entry.scope,
-        entry.files,
+        counted(entry.files, "file"),
         ByteSize(entry.bytes),
         ago(context.now(), created),
         entry.writer,

@@ -13,6 +13,7 @@ use crate::compose::data_directory;
 use crate::config::ByteSize;
 use crate::exit::Exit;
 use crate::terminal::out;
+use crate::words::counted;
 
 /// Runs the command.
 pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, String>) -> Result<Exit> {
@@ -25,9 +26,9 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
             out!("{}", json!({"records": recovery.replayed_records, "damaged": recovery.damaged_records}));
         } else {
             out!(
-                "{}: the index is new: {} records read, {} damaged and left out",
+                "{}: the index is new: {} read, {} damaged and left out",
                 data.display(),
-                recovery.replayed_records,
+                counted(recovery.replayed_records, "record"),
                 recovery.damaged_records
             );
         }
@@ -48,8 +49,8 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
         for problem in &report.problems {
             out!("{problem}");
         }
-        let (segments, records, bytes) = (report.segments, report.records, ByteSize(report.bytes));
-        out!("{}: {segments} segments, {records} records, {bytes} read", data.display());
+        let (segments, records) = (counted(report.segments, "segment"), counted(report.records, "record"));
+        out!("{}: {segments}, {records}, {} read", data.display(), ByteSize(report.bytes));
         match (report.bad_records, report.dangling_rows) {
             (0, 0) => out!("sound"),
             (bad, rows) => out!(

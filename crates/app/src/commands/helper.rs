@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
 use larder_base::{Error, Result};
 use larder_door::{Exchange, Helper, HelperContext};
 
+use crate::cli::Cli;
 use crate::context::Context;
 use crate::doors::DOORS;
 use crate::exit::Exit;
 use crate::terminal::say;
+use crate::words::nearest;
 
 /// All helpers of all doors.
 pub fn helpers() -> impl Iterator<Item = &'static Helper> {
@@ -25,11 +28,12 @@ pub fn started_as(program: &str) -> Option<&'static Helper> {
 pub fn run(context: &Context, mut arguments: Vec<String>) -> Result<Exit> {
     let name = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
     let Some(helper) = helpers().find(|helper| helper.name == name) else {
-        let known: Vec<&str> = helpers().map(|helper| helper.name).collect();
-        crate::terminal::say!(
-            "unrecognized subcommand '{name}'; see `larder --help` (helpers of doors: {})",
-            known.join(", ")
-        );
+        let helpers: Vec<&str> = helpers().map(|helper| helper.name).collect();
+        let cli = Cli::command();
+        let commands = cli.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+        let meant = nearest(commands.chain(helpers.iter().copied()), &name);
+        let meant = meant.map_or_else(|| ".".to_owned(), |meant| format!("; did you mean `larder {meant}`?"));
+        say!("there is no command `{name}`{meant} See `larder --help` (helpers of doors: {})", helpers.join(", "));
         return Ok(Exit::Usage);
     };
     run_helper(context, helper, arguments)

@@ -7,7 +7,7 @@ use crate::cli;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::out;
-use crate::time::ago;
+use crate::words::ago;
 
 /// Shows the jobs, or has one take a step and shows that one.
 pub fn run(context: &Context, options: &cli::Jobs) -> Result<Exit> {

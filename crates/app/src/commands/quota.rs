@@ -8,7 +8,7 @@ use crate::config::ByteSize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::out;
-use crate::time::ago;
+use crate::words::{ago, counted};
 
 /// Runs the command.
 pub fn run(context: &Context) -> Result<Exit> {
@@ -37,9 +37,9 @@ fn describe(context: &Context, usage: &UsageAnswer) -> Result<String> {
     );
     for writer in &usage.writers {
         text += &format!(
-            "written by {}: {} entries, {} held, {} stored\n",
+            "written by {}: {}, {} held, {} stored\n",
             writer.writer,
-            writer.entries,
+            counted(writer.entries, "entry"),
             ByteSize(writer.logical_bytes),
             ByteSize(writer.stored_bytes)
         );

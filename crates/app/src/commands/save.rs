@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::progress::{Progress as Shown, ProgressDisplay};
 use crate::report::{Outcome, Report};
 use crate::terminal::say;
-use crate::time::ago;
+use crate::words::ago;
 
 /// The name of the one root that a plain save has.
 pub const WORK: &str = "work";

@@ -12,8 +12,8 @@ use crate::clock::SystemClock;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::{out, say};
-use crate::time::ago;
 use crate::tokens::{NewToken, TokenFile, TokenLine, TokenRequest, random};
+use crate::words::ago;
 
 /// Runs the command. It says so when it cannot be done, whatever the flags: nobody's build waits for it.
 pub fn run(context: &Context, command: &TokenCommand) -> Result<Exit> {

@@ -16,6 +16,7 @@ use crate::config::ByteSize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::{out, say};
+use crate::words::counted;
 
 /// Runs the command.
 pub fn run(context: &Context, options: &cli::Show) -> Result<Exit> {
@@ -56,9 +57,10 @@ pub fn run(context: &Context, options: &cli::Show) -> Result<Exit> {
             json!({"key": key.as_str(), "good": bad == 0, "files": files, "chunks": chunks.len(), "bad_chunks": bad})
         );
     } else if bad == 0 {
-        out!("{key} is good: {files} files, {} chunks, {} checked", chunks.len(), ByteSize(moved));
+        let (files, chunks) = (counted(files, "file"), counted(chunks.len() as u64, "chunk"));
+        out!("{key} is good: {files}, {chunks}, {} checked", ByteSize(moved));
     } else {
-        out!("{key} is damaged: {bad} of {} chunks; purge it and save it again", chunks.len());
+        out!("{key} is damaged: {bad} of {}; purge it and save it again", counted(chunks.len() as u64, "chunk"));
     }
     Ok(if bad == 0 { Exit::Success } else { Exit::Found })
 }

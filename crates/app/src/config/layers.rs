@@ -7,6 +7,7 @@ use larder_base::{Error, Result};
 use larder_door::explain_toml_error;
 
 use super::{Config, SETTINGS};
+use crate::words::nearest;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,9 +172,8 @@ pub fn misspelt(variables: &BTreeMap<String, String>) -> Vec<String> {
     let ours = variables.keys().filter(|name| name.starts_with("LARDER_") && !name.starts_with("LARDER_DOOR_"));
     ours.filter(|name| !known.contains(name))
         .filter_map(|name| {
-            let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name))?;
-            (strsim::damerau_levenshtein(nearest, name) <= 3)
-                .then(|| format!("{name} is no setting and is not looked at; did you mean {nearest}?"))
+            let nearest = nearest(known.iter().map(String::as_str), name)?;
+            Some(format!("{name} is no setting and is not looked at; did you mean {nearest}?"))
         })
         .collect()
 }

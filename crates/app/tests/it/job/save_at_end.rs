@@ -58,7 +58,7 @@ const RESTORE: &str = "larder restore key --fallback k --save-at-end out";
 fn one_line_at_the_start_restores_and_saves_and_sends_nothing_when_nothing_changed() {
     let site = Site::new(&[]);
     let first = site.job(&format!("{RESTORE} && mkdir out && echo built > out/file"));
-    assert!(first.status.success() && said(&first).contains("saved key: 1 files"), "{}", said(&first));
+    assert!(first.status.success() && said(&first).contains("saved key: 1 file,"), "{}", said(&first));
     site.wipe();
     let second = site.job(&format!("{RESTORE} && cat out/file"));
     assert!(second.status.success() && said(&second).contains("built"), "{}", said(&second));
