@@ -296,6 +296,27 @@ fn what_is_in_the_way_is_replaced_unless_it_is_a_directory_with_something_in_it(
 }
 
 #[test]
+fn a_file_of_which_one_name_is_taken_has_its_others() {
+    let source = tempfile::tempdir().unwrap();
+    put(source.path(), "file", "content");
+    fs::create_dir(source.path().join("d")).unwrap();
+    for other in ["d/taken", "last"] {
+        fs::hard_link(source.path().join("file"), source.path().join(other)).unwrap();
+    }
+    let shelf = Shelf::default();
+    let captured = save(source.path(), Memory::new(), &shelf);
+    let target = tempfile::tempdir().unwrap();
+    put(target.path(), "d/taken/mine", "mine");
+    let (restored, _) = restore(&captured, &shelf, target.path(), Memory::new());
+    let refused: Vec<&str> = restored.refusals.iter().map(|refusal| refusal.path.rsplit('/').next().unwrap()).collect();
+    assert_eq!(refused, ["taken"]);
+    let inode = |name: &str| fs::metadata(target.path().join(name)).unwrap().ino();
+    assert_eq!(fs::read(target.path().join("file")).unwrap(), b"content");
+    assert_eq!(inode("file"), inode("last"));
+    assert_eq!(fs::read(target.path().join("d/taken/mine")).unwrap(), b"mine");
+}
+
+#[test]
 fn a_link_planted_after_the_comparison_leads_nothing_outside() {
     let (_source, shelf, captured) = sample();
     let target = tempfile::tempdir().unwrap();
