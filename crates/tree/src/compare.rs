@@ -349,13 +349,21 @@ impl Site {
             return;
         }
         let is_as_planned = stat.mode == planned.mode && planned.mtime.is_none_or(|mtime| mtime == stat.mtime);
-        // Setting the time of one name sets it of all: a file that shares its content with a name outside of the plan
-        // is made a file of its own.
+        // Setting the time of one name sets it of all: a file of which a name is not planned as one of its own is made anew.
         if is_as_planned {
             self.files[file] = Standing::Kept(stat);
-        } else if !stat.is_shared() || !self.names[file].is_empty() {
+        } else if self.names_of(file, &stat) == stat.names as usize {
             self.files[file] = Standing::Touched(stat);
         }
+    }
+
+    /// How many of the names that a file is to have are names of what is there now.
+    fn names_of(&self, file: usize, stat: &FileStat) -> usize {
+        let is_same = |name: &&usize| match self.files[**name] {
+            Standing::Linked(Some(found)) => (found.device, found.inode) == (stat.device, stat.inode),
+            _ => false,
+        };
+        1 + self.names[file].iter().filter(is_same).count()
     }
 }
 

@@ -108,6 +108,13 @@ impl FileStat {
             && (self.mtime, self.ctime) == (other.mtime, other.ctime)
     }
 
+    /// Whether this is the same file with the same content as `earlier`, of which names may have come or gone since: that
+    /// changes the change time and nothing else.
+    pub(crate) fn is_unwritten_since(&self, earlier: &Self) -> bool {
+        self.is_same_content(&Self { ctime: self.ctime, ..*earlier })
+            && (self.ctime == earlier.ctime || self.names != earlier.names)
+    }
+
     /// Whether a write after `observed` is sure to show in the times: both are older than the tick that was running.
     /// A file that is not settled may be written again without its times changing (git's "racy" entries).
     pub(crate) fn is_settled(&self, observed: Timestamp) -> bool {
@@ -117,3 +124,6 @@ impl FileStat {
         newest + tick <= i128::from(observed.as_millis()) * 1_000_000
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,12 +155,16 @@ impl Materialiser<'_> {
         }
         self.edits.rename(parent, name, &planned.name)?;
         let done = &self.places[building.place].done[building.file];
-        *done.lock() = Some(FileStat::of_open(file)?);
+        let stat = FileStat::of_open(file)?;
+        *done.lock() = Some(stat);
         if !self.places[building.place].site.names[building.file].is_empty() {
             // Now rather than at the end: each name changes the file's own time, and what changed only just before the
             // end of the restore is not remembered.
             self.make_names_of(building.place, building.file);
-            *done.lock() = Some(FileStat::of_open(file)?);
+            let named = FileStat::of_open(file)?;
+            if named.is_unwritten_since(&stat) {
+                *done.lock() = Some(named);
+            }
         }
         self.progress.files_done.add(1);
         self.progress.bytes_done.add(planned.size);

@@ -243,9 +243,13 @@ impl Materialiser<'_> {
         memory.begin_round();
         for (file, planned) in place.site.root.files.iter().enumerate() {
             let Some(stat) = *place.done[file].lock() else { continue };
-            // Every new name changes the time of the file itself, so its state now is what counts.
+            // Every new name changes the time of the file itself, so its state now is what counts; unless somebody else
+            // wrote it meanwhile, or put another in its place.
             let has_names = !place.site.names[file].is_empty();
-            let stat_now = || if has_names { current(place, planned).unwrap_or(stat) } else { stat };
+            let stat_now = || {
+                let now = has_names.then(|| current(place, planned).ok()).flatten();
+                now.filter(|now| now.is_unwritten_since(&stat)).unwrap_or(stat)
+            };
             let (stat, since) = match place.site.files[file] {
                 Standing::Kept(_) => {
                     report.files_kept += 1;

@@ -247,6 +247,10 @@ impl Materialiser<'_> {
         let Standing::Touched(stat) = site.files[file] else { return Ok(()) };
         let touch = || {
             let parent = self.places[place].directory(planned.dir)?;
+            // With the time that is set here, another content would pass for the one that was compared.
+            if !stat_at(&parent, &*planned.name)?.is_same_content(&stat) {
+                return Err(io::Error::other("it was changed during the restore; restore again"));
+            }
             if stat.mode != planned.mode {
                 self.edits.set_mode(&open_file(&parent, &planned.name)?, planned.mode)?;
             }

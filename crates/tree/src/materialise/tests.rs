@@ -540,3 +540,97 @@ fn a_file_that_loses_a_name_after_a_restore_is_not_read_again() {
     fs::remove_file(target.path().join("three")).unwrap();
     assert_eq!(survey(target.path(), restored.memories[0].1.clone()).unread(), 0);
 }
+
+/// A tree of one file with two names, saved.
+fn pair() -> (TempDir, Shelf, Captured) {
+    let source = tempfile::tempdir().unwrap();
+    put(source.path(), "one", "saved");
+    fs::hard_link(source.path().join("one"), source.path().join("two")).unwrap();
+    let shelf = Shelf::default();
+    let captured = save(source.path(), Memory::new(), &shelf);
+    (source, shelf, captured)
+}
+
+#[test]
+fn what_somebody_writes_during_a_restore_is_not_taken_for_what_was_restored() {
+    let (source, shelf, captured) = pair();
+    let write: fn(&Path) = |file| fs::write(file, "other").unwrap();
+    let replace: fn(&Path) = |file| {
+        fs::write(file.with_extension("new"), "other").unwrap();
+        fs::rename(file.with_extension("new"), file).unwrap();
+    };
+    // Once the file is made, and once only its time is set.
+    for is_there in [false, true] {
+        for change in [write, replace] {
+            let target = tempfile::tempdir().unwrap();
+            if is_there {
+                put(target.path(), "one", "saved");
+                fs::hard_link(target.path().join("one"), target.path().join("two")).unwrap();
+            }
+            let progress = Progress::new();
+            let filled =
+                fill(compare(&captured, target.path(), Memory::new(), &progress).begin(&progress).unwrap(), &shelf);
+            change(&target.path().join("one"));
+            let mut restored = filled.finish(&LateClock).unwrap();
+            let again = save(target.path(), restored.memories.remove(0).1, &shelf);
+            let copy = tempfile::tempdir().unwrap();
+            restore(&again, &shelf, copy.path(), Memory::new());
+            assert_eq!(fs::read(copy.path().join("one")).unwrap(), b"other");
+            assert_eq!(picture(copy.path()), picture(target.path()));
+        }
+    }
+    drop(source);
+}
+
+#[test]
+fn a_file_changed_after_the_comparison_is_not_given_the_time_of_the_saved_one() {
+    let (_source, shelf, captured) = pair();
+    let target = tempfile::tempdir().unwrap();
+    put(target.path(), "one", "saved");
+    fs::hard_link(target.path().join("one"), target.path().join("two")).unwrap();
+    let progress = Progress::new();
+    let comparison = compare(&captured, target.path(), Memory::new(), &progress);
+    put(target.path(), "one", "other");
+    let before = picture(target.path());
+    let mut restored = fill(comparison.begin(&progress).unwrap(), &shelf).finish(&LateClock).unwrap();
+    let reasons: Vec<&str> = restored.refusals.iter().map(|refusal| &*refusal.reason).collect();
+    assert!(reasons[0].contains("changed during the restore"), "{reasons:?}");
+    assert_eq!(picture(target.path()), before);
+    assert_eq!(survey(target.path(), restored.memories.remove(0).1).unread(), 1);
+}
+
+#[test]
+fn a_file_with_a_name_outside_keeps_its_mode_there_whatever_its_other_names_are() {
+    let (source, shelf, captured) = pair();
+    let target = tempfile::tempdir().unwrap();
+    put(target.path(), "one", "saved");
+    put(target.path(), "two", "another");
+    let (one, mine) = (target.path().join("one"), target.path().join("mine"));
+    fs::hard_link(&one, &mine).unwrap();
+    fs::set_permissions(&one, fs::Permissions::from_mode(0o600)).unwrap();
+    restore(&captured, &shelf, target.path(), Memory::new());
+    assert_eq!(fs::metadata(&mine).unwrap().mode() & 0o777, 0o600);
+    fs::remove_file(mine).unwrap();
+    assert_eq!(picture(target.path()), picture(source.path()));
+}
+
+#[test]
+fn one_file_in_the_place_of_two_becomes_two() {
+    let source = tempfile::tempdir().unwrap();
+    for (number, [first, second]) in [["a", "x"], ["b", "y"]].into_iter().enumerate() {
+        put(source.path(), first, "content");
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000 + number as u64);
+        fs::File::open(source.path().join(first)).unwrap().set_modified(time).unwrap();
+        fs::hard_link(source.path().join(first), source.path().join(second)).unwrap();
+    }
+    let shelf = Shelf::default();
+    let captured = save(source.path(), Memory::new(), &shelf);
+    let target = tempfile::tempdir().unwrap();
+    put(target.path(), "a", "content");
+    for other in ["b", "x", "y"] {
+        fs::hard_link(target.path().join("a"), target.path().join(other)).unwrap();
+    }
+    let (restored, _) = restore(&captured, &shelf, target.path(), Memory::new());
+    assert!(restored.is_complete(), "{:?}", restored.refusals);
+    assert_eq!(picture(target.path()), picture(source.path()));
+}
