@@ -3,21 +3,25 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use larder_base::{Result, Timestamp};
+use larder_base::{Error, ErrorKind, Result, Timestamp};
 use parking_lot::{Condvar, Mutex};
 
 use crate::core::Core;
 use crate::disk::{OnDisk, disk_error};
 use crate::files::segment_path;
 use crate::index::{Flush, Table, meta};
+use crate::overlay::Layer;
 use crate::row::EntryRow;
 
 /// Rows above LMDB after which a checkpoint is made.
-const ROWS_MAX: usize = 16 << 10;
+const ROWS_MAX: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
 /// Bytes of log after which a checkpoint is made: about what the next opening reads again.
 const LOG_MAX: u64 = 32 << 20;
-/// Rows above LMDB at which the committer waits for the checkpoint: memory is bounded however slow the disk is.
-const ROWS_LIMIT: usize = 16 * ROWS_MAX;
+/// Rows above LMDB at which the committer waits for the checkpoint, and takes no more while they fail: memory is bounded
+/// however slow or full the disk is.
+pub(crate) const ROWS_LIMIT: usize = 16 * ROWS_MAX;
+/// How long after a checkpoint that failed the next one is tried.
+const RETRY: Duration = Duration::from_secs(5);
 /// How long published rows and times of service wait at most for a checkpoint.
 const IDLE: Duration = Duration::from_secs(20);
 /// Entries served after which a checkpoint is made.
@@ -37,6 +41,7 @@ pub(crate) struct Checkpointer {
     wish: Mutex<Wish>,
     changed: Condvar,
     done: Condvar,
+    stopped: Condvar,
 }
 
 impl Checkpointer {
@@ -49,8 +54,9 @@ impl Checkpointer {
             wish.wanted = true;
             self.changed.notify_one();
         }
-        if rows > ROWS_LIMIT && !wish.stop {
-            // One attempt is waited for, whether it succeeds or not.
+        let is_failing = core.health.index_failing.load(Ordering::Relaxed);
+        if !wish.stop && !is_failing && core.index.overlay.unflushed() > ROWS_LIMIT {
+            // One attempt is waited for, whether it succeeds or not. While they fail nobody waits: see `check_index`.
             self.done.wait_for(&mut wish, IDLE);
         }
     }
@@ -74,6 +80,7 @@ impl Checkpointer {
         self.wish.lock().stop = true;
         self.changed.notify_all();
         self.done.notify_all();
+        self.stopped.notify_all();
     }
 
     /// Makes checkpoints until it is stopped.
@@ -101,6 +108,12 @@ impl Checkpointer {
                 && let Err(error) = core.checkpoint(false)
             {
                 tracing::warn!(%error, "a checkpoint of the index failed; the log has everything, and it is tried again");
+                self.done.notify_all();
+                let mut wish = self.wish.lock();
+                wish.wanted = true;
+                if !wish.stop {
+                    self.stopped.wait_for(&mut wish, RETRY);
+                }
             }
             self.done.notify_all();
         }
@@ -125,13 +138,27 @@ impl Core {
         // After a failed sync nobody knows what of the log is on the disk, and a second sync may claim success.
         self.health.check("checkpoint")?;
         let layer = self.index.overlay.begin_flush();
+        let flushed = self.flush(&layer, clean);
+        self.health.index_failing.store(flushed.is_err(), Ordering::Relaxed);
+        if let Err(error) = flushed {
+            self.index.overlay.undo_flush(layer);
+            return Err(error);
+        }
+        self.index.overlay.end_flush();
+        self.readers_flushed();
+        self.health.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.measure_index()
+    }
+
+    /// Writes a layer, what was noted beside the log, and with `clean` what else a restart needs.
+    fn flush(&self, layer: &Layer, clean: bool) -> Result<()> {
         // The position may lie beyond what was synced; LMDB must never be ahead of the log.
         self.sync_active();
         self.health.check("checkpoint")?;
         let served = self.served.lock().take();
         let mut unflushed = Vec::new();
         let heat = if clean { self.heat.save(self.now()) } else { Vec::new() };
-        let flushed = self.index.flush(&layer, &|| self.before_commit(), |mut flush| {
+        let flushed = self.index.flush(layer, &|| self.before_commit(), |mut flush| {
             for (key, time) in &served {
                 flush = flush.with_room()?;
                 if self.index.overlay.changed_since_flush(Table::Entries, key) {
@@ -157,11 +184,17 @@ impl Core {
         for (key, time) in returned {
             self.served.lock().note(key, time);
         }
-        flushed?;
-        self.index.overlay.end_flush();
-        self.readers_flushed();
-        self.health.checkpoints.fetch_add(1, Ordering::Relaxed);
-        self.measure_index()
+        flushed
+    }
+
+    /// Fails when so many rows wait for checkpoints, which fail, that no more may be added.
+    pub(crate) fn check_index(&self) -> Result<()> {
+        if !self.health.index_failing.load(Ordering::Relaxed) || self.index.overlay.unflushed() <= ROWS_LIMIT {
+            return Ok(());
+        }
+        let message = format!("more than {ROWS_LIMIT} rows wait for the index, which cannot be written");
+        Err(Error::new(ErrorKind::Unavailable, "write", message)
+            .with_hint("the server's log says why it fails; it is tried again every few seconds"))
     }
 
     pub(crate) fn before_commit(&self) -> Result<()> {

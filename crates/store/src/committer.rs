@@ -257,11 +257,13 @@ fn run_group(core: &Core, checkpointer: &Checkpointer, log: &mut ActiveLog, mut 
     for operation in &mut operations {
         let terms = operation.terms();
         let allowed = core.health.check("write").and_then(|()| {
-            if terms.beyond_quota || core.usage.fits(group.len() + terms.weight) {
-                Ok(())
-            } else {
-                Err(core.usage.full("write"))
+            if terms.beyond_quota {
+                // What frees space may still be written where nothing else is.
+                return log.check_room(core, 3);
             }
+            log.check_room(core, 2)?;
+            core.check_index()?;
+            if core.usage.fits(group.len() + terms.weight) { Ok(()) } else { Err(core.usage.full("write")) }
         });
         match allowed {
             Ok(()) => {
@@ -290,6 +292,7 @@ impl ActiveLog {
     fn write(&mut self, core: &Core, mut group: Group<'_>, sync: bool) -> Result<()> {
         group.finish(self.synced)?;
         let (end, ordinals) = (group.end(), group.ordinals());
+        let before = group.segment(self.segment)?;
         let lines = std::mem::take(&mut group.lines);
         let pieces = std::mem::take(&mut group.pieces);
         if !lines.is_empty() {
@@ -318,7 +321,7 @@ impl ActiveLog {
             }
             let position = Position { segment: self.segment, offset: end, ordinal: ordinals.end };
             group.set(Table::Meta, meta::POSITION, position.encode());
-            let row = self.row(end, ordinals.end, now, group.segment(self.segment)?);
+            let row = self.row(end, ordinals.end, now, before);
             group.set(Table::Segments, &self.segment.to_be_bytes(), row.encode());
             core.usage.segments.fetch_add(end - self.offset, Ordering::Relaxed);
             self.advance(end, ordinals.end, lines);

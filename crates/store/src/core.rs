@@ -121,6 +121,8 @@ pub(crate) struct Health {
     pub(crate) evicted_blobs: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) syncs: AtomicU64,
+    /// The last checkpoint failed.
+    pub(crate) index_failing: AtomicBool,
 }
 
 impl Health {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use larder_base::segment::SEGMENT_HEADER;
-use larder_base::{Result, Timestamp};
+use larder_base::{Error, ErrorKind, Result, Timestamp};
 
 use crate::body::{Origin, Trailer, TrailerLine};
 use crate::core::Core;
@@ -121,6 +121,18 @@ impl ActiveLog {
     /// Whether the segment is to be sealed.
     pub(crate) fn is_full(&self, segment_len: u64) -> bool {
         self.offset >= segment_len || self.ordinal >= RECORDS_MAX
+    }
+
+    /// Fails when the segment is so many times what it should be, because the disk takes no next one: it must not grow for
+    /// ever.
+    pub(crate) fn check_room(&self, core: &Core, times: u32) -> Result<()> {
+        let most = core.segment_len().saturating_mul(times.into());
+        if self.offset < most && self.ordinal < times * RECORDS_MAX {
+            return Ok(());
+        }
+        let message = format!("{} cannot be followed by another segment", segment_path(self.segment));
+        Err(Error::new(ErrorKind::Full, "write", message)
+            .with_hint("make room on the disk: bytes, or inodes if those are used up"))
     }
 
     /// Bytes appended since this was last asked.

@@ -94,25 +94,21 @@ impl Overlay {
         self.layers.read().current.len()
     }
 
+    /// How many rows are not in LMDB, those among them that are being flushed.
+    pub(crate) fn unflushed(&self) -> usize {
+        let layers = self.layers.read();
+        layers.current.len() + layers.flushing.as_deref().map_or(0, Layer::len)
+    }
+
     /// Whether a row was changed since the layer being flushed was taken.
     pub(crate) fn changed_since_flush(&self, table: Table, key: &[u8]) -> bool {
         self.layers.read().current.get(table, key).is_some()
     }
 
-    /// Takes what there is for flushing. A layer whose flush failed before comes again, with the newer changes in it.
+    /// Takes what there is for flushing, until [`Overlay::end_flush`] or [`Overlay::undo_flush`].
     pub(crate) fn begin_flush(&self) -> Arc<Layer> {
         let mut layers = self.layers.write();
-        let current = std::mem::take(&mut layers.current);
-        let layer = match layers.flushing.take() {
-            None => current,
-            Some(failed) => {
-                let mut earlier =
-                    Arc::try_unwrap(failed).unwrap_or_else(|shared| Layer { tables: shared.tables.clone() });
-                earlier.absorb(current);
-                earlier
-            }
-        };
-        let layer = Arc::new(layer);
+        let layer = Arc::new(std::mem::take(&mut layers.current));
         layers.flushing = Some(Arc::clone(&layer));
         layer
     }
@@ -120,6 +116,15 @@ impl Overlay {
     /// LMDB has the layer that was taken.
     pub(crate) fn end_flush(&self) {
         self.layers.write().flushing = None;
+    }
+
+    /// LMDB has not all of the layer that was taken: its rows wait again, beneath what was changed since.
+    pub(crate) fn undo_flush(&self, layer: Arc<Layer>) {
+        let mut layers = self.layers.write();
+        layers.flushing = None;
+        let mut rows = Arc::try_unwrap(layer).unwrap_or_else(|shared| Layer { tables: shared.tables.clone() });
+        rows.absorb(std::mem::take(&mut layers.current));
+        layers.current = rows;
     }
 }
 

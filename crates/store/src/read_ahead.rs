@@ -2,7 +2,9 @@
 //!
 //! Values that are put together are asked for together: a second machine builds what the first one built. If each of them had
 //! to be read by itself, the first to ask would pay a request to the disk for every few KiB. So who reads the first value of
-//! a window has the system fetch the whole window, once; from then on the system's memory decides, as for any file.
+//! a window has the system fetch the whole window, once; from then on the system's memory decides, as for any file. It is
+//! forgotten when the store is closed, and not known of a window in which a group went to the disk the other way: there each
+//! value is read by itself.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -71,6 +71,8 @@ struct State {
     fault: Option<(u64, Fault)>,
     dead: bool,
     full: bool,
+    no_names: bool,
+    no_index: bool,
     fetched: Vec<Range<u64>>,
     watch: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -142,6 +144,16 @@ impl FaultyDisk {
     /// The ranges that were asked into memory since this was last called.
     pub(crate) fn take_fetched(&self) -> Vec<Range<u64>> {
         std::mem::take(&mut self.state.lock().fetched)
+    }
+
+    /// Whether a new file has no inode.
+    pub(crate) fn set_no_names(&self, no_names: bool) {
+        self.state.lock().no_names = no_names;
+    }
+
+    /// Whether every commit of the index fails.
+    pub(crate) fn set_no_index(&self, no_index: bool) {
+        self.state.lock().no_index = no_index;
     }
 
     /// There is space again.
@@ -230,6 +242,9 @@ impl Disk for FaultyDisk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
         state.step(Need::Space)?;
+        if state.no_names {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         state.inodes.push(Inode::default());
         let inode = state.inodes.len() - 1;
         state.rename(path, Some(inode));
@@ -286,7 +301,9 @@ impl Disk for FaultyDisk {
     }
 
     fn before_index_commit(&self) -> io::Result<()> {
-        self.state.lock().step(Need::Nothing).map(drop)
+        let mut state = self.state.lock();
+        state.step(Need::Nothing)?;
+        if state.no_index { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 

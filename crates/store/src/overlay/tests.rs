@@ -40,9 +40,14 @@ fn the_newest_layer_wins_and_a_deleted_row_hides_what_is_below() {
 fn a_flush_that_failed_comes_again_with_what_was_changed_since() {
     let overlay = Overlay::default();
     overlay.publish(layer(&[("a", Some("1")), ("b", Some("1"))]), |_| {});
-    drop(overlay.begin_flush());
+    let failed = overlay.begin_flush();
     overlay.publish(layer(&[("a", Some("2"))]), |_| {});
     assert!(overlay.changed_since_flush(Table::Meta, b"a"));
+    assert_eq!(overlay.waiting(), 1);
+    overlay.undo_flush(failed);
+    assert_eq!(overlay.waiting(), 2);
+    assert_eq!(get(&overlay, "a"), Some(Some("2".into())));
+    assert_eq!(get(&overlay, "b"), Some(Some("1".into())));
     let again = overlay.begin_flush();
     assert_eq!(again.get(Table::Meta, b"a"), Some(&Some("2".into())));
     assert_eq!(again.get(Table::Meta, b"b"), Some(&Some("1".into())));

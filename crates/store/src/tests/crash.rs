@@ -13,6 +13,7 @@ use larder_base::{
 };
 
 use super::support::*;
+use crate::checkpoint::ROWS_LIMIT;
 use crate::disk::faulty::{Fault, FaultyDisk};
 use crate::{Durability, Options, Store};
 
@@ -553,4 +554,51 @@ fn relaxed_writes_may_be_forgotten_by_a_power_cut_but_never_wrong() {
             }
         }
     }
+}
+
+#[test]
+fn a_disk_that_takes_no_next_segment_is_full_before_the_last_one_grows_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = Options { segment_len: 10_000, ..small(dir.path()) };
+    let store = Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap();
+    disk.set_no_names(true);
+    let taken = (1..100).take_while(|seed| put(&store, "a", &noise(*seed, 1000)).is_ok()).count() as u64;
+    assert!((10..20).contains(&taken), "{taken}");
+    let error = put(&store, "a", &noise(200, 1000)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.message().contains("another segment"), "{error}");
+    // What frees space is still taken.
+    store.put_entry(&at(1), value("value"), PutIf::Always).unwrap_err();
+    assert!(!store.delete_entry(&at(1)).unwrap());
+    assert!(disk.bytes("segments/00000001.seg").len() < 30_000);
+    disk.set_no_names(false);
+    put(&store, "a", &noise(201, 1000)).unwrap_err();
+    put(&store, "a", &noise(202, 1000)).expect("the group before sealed the segment");
+    for seed in 1..=taken {
+        let content = noise(seed, 1000);
+        assert_eq!(get(&store, "a", &ContentHash::of(&content)).unwrap(), content);
+    }
+}
+
+#[test]
+fn what_the_index_does_not_take_waits_counted_and_bounded_and_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk);
+    let unflushed = || store.core().index.overlay.unflushed();
+    put(&store, "a", &noise(1, 100)).unwrap();
+    disk.set_no_index(true);
+    store.checkpoint().unwrap_err();
+    let refused = (0..2 * ROWS_LIMIT).find_map(|number| {
+        store
+            .put_entry(&address("a", "trusted", "test", &format!("{number}")), value(number.to_string()), PutIf::Always)
+            .err()
+    });
+    assert_eq!(refused.unwrap().kind(), ErrorKind::Unavailable);
+    assert!((ROWS_LIMIT..ROWS_LIMIT + 10).contains(&unflushed()), "{}", unflushed());
+    disk.set_no_index(false);
+    store.checkpoint().unwrap();
+    put(&store, "a", &noise(2, 100)).unwrap();
+    assert_eq!(get(&store, "a", &ContentHash::of(&noise(1, 100))).unwrap(), noise(1, 100));
 }
