@@ -53,9 +53,16 @@ pub struct Report {
     /// Why, where the result alone does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Save: files that were asked for and could not be read; the entry is without them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unreadable: u64,
     /// What was left out, or needs a look.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Report {
@@ -71,6 +78,7 @@ impl Report {
             transferred_bytes: 0,
             seconds: BTreeMap::new(),
             reason: None,
+            unreadable: 0,
             warnings: Vec::new(),
         }
     }

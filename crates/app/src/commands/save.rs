@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::progress::{Progress as Shown, ProgressDisplay};
 use crate::report::{Outcome, Report};
 use crate::terminal::say;
-use crate::words::ago;
+use crate::words::{ago, counted};
 
 /// The name of the one root that a plain save has.
 pub const WORK: &str = "work";
@@ -99,7 +99,7 @@ impl Ended {
 
     /// How a command ends that did this.
     pub fn exit(&self, context: &Context) -> Exit {
-        let is_fault = self.report.result == Outcome::Failed;
+        let is_fault = self.report.result == Outcome::Failed || self.report.unreadable > 0;
         if is_fault && context.global.strict { Exit::Fault } else { Exit::Success }
     }
 }
@@ -197,21 +197,29 @@ impl Saving<'_> {
             }
             begun => begun?,
         };
+        let left_out = survey.omissions().len();
         let mut limits = CaptureLimits::new(threads());
         limits.level = self.transfer.level;
         limits.segment_bytes = limits.segment_bytes.min(usize::try_from(upload.part_max_bytes).unwrap_or(usize::MAX));
         let start = Instant::now();
         let sink = UploadSink::new(self.context, self.client.clone(), upload.clone());
-        let captured = match survey.save(&sink, &limits, progress) {
-            Ok(captured) => captured,
-            Err(error) => {
-                // The server sweeps it anyway; this only frees the space sooner.
-                let _ = runtime.block_on(self.client.abort(&upload.id));
-                return Err(error);
-            }
-        };
+        // The server sweeps what is given up anyway; this only frees the space sooner.
+        let give_up = || drop(runtime.block_on(self.client.abort(&upload.id)));
+        let captured = survey.save(&sink, &limits, progress).inspect_err(|_| give_up())?;
         report.took("send", start.elapsed());
         report.warnings = captured.omissions.iter().map(ToString::to_string).collect();
+        report.unreadable = (captured.omissions.len() - left_out) as u64;
+        if captured.files == 0 {
+            give_up();
+            return match report.unreadable {
+                0 => {
+                    report.reason = Some("there is nothing to save any more".into());
+                    Ok(Outcome::Skipped)
+                }
+                _ => Err(Error::new(ErrorKind::Failed, "save", "no file could be read")
+                    .with_hint("see above which, and who may read them")),
+            };
+        }
         (report.new_bytes, report.transferred_bytes) = (progress.raw_bytes_sent.get(), sink.moved());
         let start = Instant::now();
         let finish = finish_of(&captured, sink.parts())?;
@@ -226,7 +234,9 @@ impl Saving<'_> {
     }
 
     fn outcome(&self, status: &UploadStatus, report: &mut Report) -> Result<Outcome> {
-        report.reason.clone_from(&status.reason);
+        let unreadable = (report.unreadable > 0).then(|| counted(report.unreadable, "file"));
+        report.reason =
+            unreadable.map(|files| format!("without {files} that could not be read")).or(status.reason.clone());
         match status.state {
             UploadState::Published => Ok(Outcome::Saved),
             UploadState::Unchanged => Ok(Outcome::Unchanged),

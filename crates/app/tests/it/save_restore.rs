@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -243,4 +244,42 @@ fn a_save_that_does_not_wait_leaves_before_its_publication_which_comes_all_the_s
     wait_until("it is published", || machine.json(&work, &["restore", &key])["result"] == "hit");
     let both = machine.larder(&work, &["save", "key", "file", "--no-wait", "--wait", "1"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn a_save_that_cannot_read_a_file_says_what_the_entry_is_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let work = folder.path().join("work");
+    fs::create_dir(&work).unwrap();
+    for name in ["open", "closed"] {
+        fs::write(work.join(name), name).unwrap();
+    }
+    fs::set_permissions(work.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let machine = Machine::of(&server);
+    let save = |arguments: &[&str]| {
+        let mut command = machine.command(&work, arguments);
+        if rustix::process::geteuid().is_root() {
+            // Nobody may read "closed" then; and nothing can be remembered at this home, which costs nothing.
+            command.uid(65_534).gid(65_534);
+        }
+        let output = command.output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
+    };
+
+    let (code, report) = save(&["--json", "save", "nothing", "closed"]);
+    assert_eq!((code, &report["result"]), (Some(0), &json!("failed")));
+    assert!(report["reason"].as_str().unwrap().contains("no file could be read"), "{report}");
+    let restored = machine.json(&work, &["restore", "nothing"]);
+    assert_eq!(restored["result"], "miss", "an empty entry would keep the key for ever");
+
+    let (code, report) = save(&["--json", "save", "some", "open", "closed"]);
+    assert_eq!((code, &report["result"], &report["unreadable"]), (Some(0), &json!("saved"), &json!(1)));
+    assert!(report["reason"].as_str().unwrap().contains("without 1 file that could not be read"), "{report}");
+    let (code, _) = save(&["--json", "--strict", "save", "strictly", "open", "closed"]);
+    assert_eq!(code, Some(1));
+    let (code, report) = save(&["--json", "--strict", "save", "whole", "open"]);
+    assert_eq!((code, report.get("unreadable")), (Some(0), None));
 }
