@@ -210,7 +210,8 @@ pub fn print_key(context: &Context, identity: &Identity) {
         out!("  else the newest that begins with {fallback}");
     }
     for (name, value) in &identity.settings {
-        out!("  {name}: {value}");
+        // What a tool says of itself may have several lines.
+        out!("  {name}: {}", value.trim_end().replace('\n', "\n    "));
     }
     for (name, path) in &identity.places {
         out!("  {name} is {}", path.display());

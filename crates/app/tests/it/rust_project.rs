@@ -58,6 +58,9 @@ fn after_a_restore_cargo_compiles_only_the_projects_own_crate() {
     };
     assert_eq!(run("restore")["result"], "miss");
     assert_eq!(run("save")["result"], "skipped", "nothing is built yet, and nothing is saved");
+    let key = machine.command(&project, &["rust", "key"]).env("CARGO_HOME", &home).output().unwrap();
+    let key = String::from_utf8(key.stdout).unwrap();
+    assert!(key.contains("host: ") && key.lines().skip(1).all(|line| line.starts_with("  ")), "{key}");
     let mut first = compiled(&cargo(&project, &home, &["build"]));
     first.sort();
     assert_eq!(first, ["itoa", "memchr", "own"]);
