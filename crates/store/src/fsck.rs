@@ -8,15 +8,16 @@ use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 use larder_base::{Clock, ContentHash, Error, ErrorKind, Result};
 
 use crate::archive::Hollow;
+use crate::body::Origin;
 use crate::codec::Reader;
 use crate::disk::{Disk, FsDisk, OnDisk, read_exact_at};
 use crate::files::{SEGMENTS, segment_of, segment_path, stub_of, stub_path};
 use crate::format::check_format;
-use crate::index::{Index, Table};
+use crate::index::{Index, Table, meta};
 use crate::log::is_padding;
 use crate::options::Options;
 use crate::recover::Recovery;
-use crate::row::{BlobRow, EntryRow};
+use crate::row::{BlobRow, EntryRow, Position, SegmentRow};
 use crate::scan::{Scanner, Step, read_body_at, read_trailer, step_over};
 use crate::store::{Purpose, Store, lock};
 use crate::stub::Stub;
@@ -69,29 +70,80 @@ pub fn check(dir: &Path) -> Result<Report> {
     if !dir.join("format").exists() {
         return Err(Error::invalid("check store", format!("{} holds no store", dir.display())));
     }
+    check_on(dir, &FsDisk::new(dir))
+}
+
+/// As [`check`], with the segments on another disk; lock, format and index are in the directory.
+pub(crate) fn check_on(dir: &Path, disk: &dyn Disk) -> Result<Report> {
     let _lock = lock(dir)?;
     check_format(dir)?;
-    let disk = FsDisk::new(dir);
+    let index = Index::open(&dir.join("index"))?;
+    let known = Known::read(&index)?;
     let mut report = Report::default();
     let mut places = BTreeMap::new();
     let names = disk.list(SEGMENTS).at("list", SEGMENTS)?;
     let ids: BTreeSet<u32> = names.iter().filter_map(|name| segment_of(name)).collect();
-    let last = ids.last().copied();
+    let last = end_of_log(disk, &ids, &known)?;
     for id in &ids {
-        check_segment(&disk, *id, last == Some(*id), &mut report, &mut places)?;
+        check_segment(disk, *id, last == Some(*id), &mut report, &mut places)?;
     }
     // A stub beside its segment is one that was not finished.
-    for id in names.iter().filter_map(|name| stub_of(name)).filter(|id| !ids.contains(id)) {
-        check_stub(&disk, id, &mut report, &mut places)?;
+    let stubs: BTreeSet<u32> = names.iter().filter_map(|name| stub_of(name)).filter(|id| !ids.contains(id)).collect();
+    for id in &stubs {
+        check_stub(disk, *id, &mut report, &mut places)?;
     }
-    check_index(dir, &places, &mut report)?;
+    let is_there = |id: u32| ids.contains(&id) || stubs.contains(&id);
+    check_index(&index, &known, is_there, &places, &mut report)?;
     Ok(report)
+}
+
+/// What the index says of the segments.
+struct Known {
+    rows: BTreeMap<u32, SegmentRow>,
+    /// How far it has taken in the log.
+    position: Option<Position>,
+}
+
+impl Known {
+    fn read(index: &Index) -> Result<Self> {
+        let mut rows = BTreeMap::new();
+        index.scan(Table::Segments, &[], |key, row| {
+            let id = Reader::new(key, "key of table segments").u32()?.swap_bytes();
+            rows.insert(id, SegmentRow::decode(row)?);
+            Ok(true)
+        })?;
+        let position = index.get(Table::Meta, meta::POSITION)?.map(|row| Position::decode(&row)).transpose()?;
+        Ok(Self { rows, position })
+    }
+}
+
+/// The segment that the log ends in, as an opening finds it. Adopted segments have their numbers from the same sequence,
+/// so it need not be the last of all. It is none of a segment that the position has left, nor a stub: those are sealed.
+fn end_of_log(disk: &dyn Disk, ids: &BTreeSet<u32>, known: &Known) -> Result<Option<u32>> {
+    let from = known.position.map_or(0, |position| position.segment);
+    for id in ids.range(from..).rev() {
+        let origin = match known.rows.get(id) {
+            Some(row) => row.origin,
+            None => {
+                let path = segment_path(*id);
+                let file = disk.open(&path).at("open segment", &path)?;
+                let length = file.size().at("measure segment", &path)?;
+                // Only an adopted one has a trailer that says so.
+                let trailer = read_trailer(&*file, length).at("read segment", &path)?;
+                trailer.map_or(Origin::Log, |(_, trailer)| trailer.origin)
+            }
+        };
+        if origin == Origin::Log {
+            return Ok(Some(*id));
+        }
+    }
+    Ok(None)
 }
 
 /// Where good chunk and recipe records lie.
 type Places = BTreeMap<(u32, u32), ContentHash>;
 
-fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, places: &mut Places) -> Result<()> {
+fn check_segment(disk: &dyn Disk, id: u32, is_last: bool, report: &mut Report, places: &mut Places) -> Result<()> {
     let path = segment_path(id);
     let file = disk.open(&path).at("open segment", &path)?;
     let length = file.size().at("measure segment", &path)?;
@@ -163,7 +215,7 @@ fn check_segment(disk: &FsDisk, id: u32, is_last: bool, report: &mut Report, pla
 }
 
 /// Checks what the disk has of a segment whose chunks are in the bucket: they count as there.
-fn check_stub(disk: &FsDisk, id: u32, report: &mut Report, places: &mut Places) -> Result<()> {
+fn check_stub(disk: &dyn Disk, id: u32, report: &mut Report, places: &mut Places) -> Result<()> {
     let path = stub_path(id);
     report.segments += 1;
     let stub = disk.open(&path).at("open stub", &path).and_then(|file| Stub::open(file, &path));
@@ -202,13 +254,13 @@ fn check_stub(disk: &FsDisk, id: u32, report: &mut Report, places: &mut Places) 
     Ok(())
 }
 
-fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
-    let index = Index::open(&dir.join("index"))?;
-    let mut known = BTreeSet::new();
-    index.scan(Table::Segments, &[], |key, _| {
-        known.insert(Reader::new(key, "key of table segments").u32()?.swap_bytes());
-        Ok(true)
-    })?;
+fn check_index(
+    index: &Index,
+    known: &Known,
+    is_there: impl Fn(u32) -> bool,
+    places: &Places,
+    report: &mut Report,
+) -> Result<()> {
     let mut dangling = Vec::new();
     let mut stale = 0;
     index.scan(Table::Blobs, &[], |key, row| {
@@ -216,7 +268,7 @@ fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
         let hash = ContentHash::from_key(key);
         let found = places.get(&(place.segment, place.offset));
         if hash.is_none() || found != hash.as_ref() {
-            if known.contains(&place.segment) {
+            if known.rows.contains_key(&place.segment) {
                 let (offset, segment) = (place.offset, place.segment);
                 dangling.push(format!("index: blob {hash:?} is not at offset {offset} of segment {segment}"));
             } else {
@@ -225,12 +277,10 @@ fn check_index(dir: &Path, places: &Places, report: &mut Report) -> Result<()> {
         }
         Ok(true)
     })?;
-    let segments: BTreeSet<u32> = places.keys().map(|(segment, _)| *segment).collect();
     index.scan(Table::Entries, &[], |_, row| {
         let segment = EntryRow::segment_of(row)?;
-        let is_there = || [segment_path, stub_path].iter().any(|path| dir.join(path(segment)).exists());
-        if !segments.contains(&segment) && !is_there() {
-            if known.contains(&segment) {
+        if !is_there(segment) {
+            if known.rows.contains_key(&segment) {
                 dangling.push(format!("index: an entry points to segment {segment}, which is not there"));
             } else {
                 stale += 1;
@@ -271,3 +321,6 @@ pub fn rebuild(options: Options, clock: Arc<dyn Clock>) -> Result<Recovery> {
     store.close()?;
     Ok(recovery)
 }
+
+#[cfg(test)]
+mod tests;
