@@ -4,23 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 use larder_base::{Clock, ContentHash, Error, ErrorKind, Result};
 
-use crate::archive::Hollow;
-use crate::body::Origin;
 use crate::codec::Reader;
-use crate::disk::{Disk, FsDisk, OnDisk, read_exact_at};
-use crate::files::{SEGMENTS, segment_of, segment_path, stub_of, stub_path};
+use crate::disk::{Disk, FsDisk, OnDisk};
+use crate::files::{SEGMENTS, segment_of, stub_of};
 use crate::format::check_format;
 use crate::index::{Index, Table, meta};
-use crate::log::is_padding;
 use crate::options::Options;
 use crate::recover::Recovery;
 use crate::row::{BlobRow, EntryRow, Position, SegmentRow};
-use crate::scan::{Scanner, Step, read_body_at, read_trailer, step_over};
 use crate::store::{Purpose, Store, lock};
-use crate::stub::Stub;
+
+mod segments;
+
+use segments::{Check, Places};
 
 /// What a check found. Everything is counted; the first problems are told in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +38,8 @@ pub struct Report {
     pub stale_rows: u64,
     /// Chunk records that are in the bucket only, and were not read.
     pub remote_records: u64,
-    /// Bytes after the last group of the log: what a crash left, cut off by the next opening.
+    /// Bytes after the last group of the log that counts: what a crash left, cut off by the next opening. None of it was
+    /// acknowledged, and its records are not counted.
     pub tail_bytes: u64,
     /// The first problems, as text; at most [`Report::PROBLEMS_MAX`].
     pub problems: Vec<String>,
@@ -79,19 +78,19 @@ pub(crate) fn check_on(dir: &Path, disk: &dyn Disk) -> Result<Report> {
     check_format(dir)?;
     let index = Index::open(&dir.join("index"))?;
     let known = Known::read(&index)?;
-    let mut report = Report::default();
-    let mut places = BTreeMap::new();
+    let mut check = Check { disk, known: &known, report: Report::default(), places: Places::new() };
     let names = disk.list(SEGMENTS).at("list", SEGMENTS)?;
     let ids: BTreeSet<u32> = names.iter().filter_map(|name| segment_of(name)).collect();
-    let last = end_of_log(disk, &ids, &known)?;
+    let last = check.end_of_log(&ids)?;
     for id in &ids {
-        check_segment(disk, *id, last == Some(*id), &mut report, &mut places)?;
+        check.segment(*id, last == Some(*id))?;
     }
     // A stub beside its segment is one that was not finished.
     let stubs: BTreeSet<u32> = names.iter().filter_map(|name| stub_of(name)).filter(|id| !ids.contains(id)).collect();
     for id in &stubs {
-        check_stub(disk, *id, &mut report, &mut places)?;
+        check.stub(*id)?;
     }
+    let Check { mut report, places, .. } = check;
     let is_there = |id: u32| ids.contains(&id) || stubs.contains(&id);
     check_index(&index, &known, is_there, &places, &mut report)?;
     Ok(report)
@@ -115,143 +114,6 @@ impl Known {
         let position = index.get(Table::Meta, meta::POSITION)?.map(|row| Position::decode(&row)).transpose()?;
         Ok(Self { rows, position })
     }
-}
-
-/// The segment that the log ends in, as an opening finds it. Adopted segments have their numbers from the same sequence,
-/// so it need not be the last of all. It is none of a segment that the position has left, nor a stub: those are sealed.
-fn end_of_log(disk: &dyn Disk, ids: &BTreeSet<u32>, known: &Known) -> Result<Option<u32>> {
-    let from = known.position.map_or(0, |position| position.segment);
-    for id in ids.range(from..).rev() {
-        let origin = match known.rows.get(id) {
-            Some(row) => row.origin,
-            None => {
-                let path = segment_path(*id);
-                let file = disk.open(&path).at("open segment", &path)?;
-                let length = file.size().at("measure segment", &path)?;
-                // Only an adopted one has a trailer that says so.
-                let trailer = read_trailer(&*file, length).at("read segment", &path)?;
-                trailer.map_or(Origin::Log, |(_, trailer)| trailer.origin)
-            }
-        };
-        if origin == Origin::Log {
-            return Ok(Some(*id));
-        }
-    }
-    Ok(None)
-}
-
-/// Where good chunk and recipe records lie.
-type Places = BTreeMap<(u32, u32), ContentHash>;
-
-fn check_segment(disk: &dyn Disk, id: u32, is_last: bool, report: &mut Report, places: &mut Places) -> Result<()> {
-    let path = segment_path(id);
-    let file = disk.open(&path).at("open segment", &path)?;
-    let length = file.size().at("measure segment", &path)?;
-    report.segments += 1;
-    let mut header = [0; SEGMENT_HEADER.len()];
-    if read_exact_at(&*file, &mut header, 0).is_err() || header != SEGMENT_HEADER {
-        report.bad_records += 1;
-        report.problem(format!("{path}: the segment header is damaged"));
-    }
-    let trailer = read_trailer(&*file, length).at("read segment", &path)?;
-    let mut scanner = Scanner::new(&*file, SEGMENT_HEADER.len() as u64, length);
-    let mut committed = SEGMENT_HEADER.len() as u64;
-    while let Some(step) = scanner.next().at("read segment", &path)? {
-        if let Step::Broken { offset, .. } = &step
-            && trailer.is_none()
-            && is_padding(&*file, *offset, length).at("read segment", &path)?
-        {
-            if is_last {
-                report.tail_bytes = offset - committed;
-            }
-            break;
-        }
-        report.records += 1;
-        match step {
-            Step::Record { offset, header, body } => {
-                report.bytes += header.record_len();
-                let checked = match (body, header.kind) {
-                    (Ok(body), RecordKind::Chunk) => header.open_chunk(&body).map(drop),
-                    (other, _) => other.map(drop),
-                };
-                match checked {
-                    Ok(()) if matches!(header.kind, RecordKind::Chunk | RecordKind::Recipe) => {
-                        places.insert((id, u32::try_from(offset).unwrap_or(u32::MAX)), header.hash);
-                    }
-                    Ok(()) => {}
-                    Err(bad) => {
-                        report.bad_records += 1;
-                        report.problem(format!("{path}: offset {offset}: {bad}"));
-                    }
-                }
-                if header.kind == RecordKind::Commit {
-                    committed = scanner.offset();
-                }
-            }
-            Step::Broken { offset, reason } => {
-                let by_trailer = trailer.as_ref().and_then(|(_, trailer)| {
-                    trailer.placed().find(|(_, at, _)| *at == offset).map(|(_, at, line)| at + line.record_len())
-                });
-                let next = match by_trailer {
-                    Some(next) => Some(next),
-                    None => step_over(&*file, offset, length).at("read segment", &path)?,
-                };
-                let Some(next) = next else {
-                    if is_last {
-                        report.tail_bytes = length - committed;
-                    } else {
-                        report.bad_records += 1;
-                        report.problem(format!("{path}: offset {offset}: {reason}; what follows cannot be told apart"));
-                    }
-                    return Ok(());
-                };
-                report.bad_records += 1;
-                report.problem(format!("{path}: offset {offset}: {reason}"));
-                scanner.seek(next);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Checks what the disk has of a segment whose chunks are in the bucket: they count as there.
-fn check_stub(disk: &dyn Disk, id: u32, report: &mut Report, places: &mut Places) -> Result<()> {
-    let path = stub_path(id);
-    report.segments += 1;
-    let stub = disk.open(&path).at("open stub", &path).and_then(|file| Stub::open(file, &path));
-    let stub = match stub {
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            report.bad_records += 1;
-            report.problem(error.to_string());
-            return Ok(());
-        }
-        stub => stub?,
-    };
-    let length = stub.spans.length;
-    let file = Hollow::new(id, stub, None);
-    let Some((_, trailer)) = read_trailer(&file, length).at("read stub", &path)? else {
-        report.bad_records += 1;
-        report.problem(format!("{path}: the trailer is damaged"));
-        return Ok(());
-    };
-    for (_, offset, line) in trailer.placed() {
-        report.records += 1;
-        let is_blob = matches!(line.kind, RecordKind::Chunk | RecordKind::Recipe);
-        if line.kind == RecordKind::Chunk {
-            report.remote_records += 1;
-        } else {
-            report.bytes += line.record_len();
-            if read_body_at(&file, offset, line).at("read stub", &path)?.is_none() {
-                report.bad_records += 1;
-                report.problem(format!("{path}: offset {offset} of the segment: the record is damaged"));
-                continue;
-            }
-        }
-        if is_blob {
-            places.insert((id, u32::try_from(offset).unwrap_or(u32::MAX)), line.hash);
-        }
-    }
-    Ok(())
 }
 
 fn check_index(

@@ -21,7 +21,7 @@ use crate::scan::read_trailer;
 use crate::stub::Stub;
 use crate::transfer::{staged_stub_path, verify};
 
-mod groups;
+pub(crate) mod groups;
 mod tiered;
 
 use groups::{Item, read_groups, read_groups_of_stub};

@@ -23,7 +23,7 @@ pub(super) struct Item {
 }
 
 /// Records that take effect together.
-pub(super) struct GroupRead {
+pub(crate) struct GroupRead {
     pub(super) items: Vec<Item>,
     pub(super) end: u64,
     committed: bool,
@@ -37,18 +37,34 @@ impl GroupRead {
 }
 
 /// What the tail of a segment holds.
-pub(super) struct Read {
+pub(crate) struct Read {
     pub(super) groups: Vec<GroupRead>,
     /// How far the commits prove that the segment was durable.
     pub(super) proven: u64,
     /// Reading ended at a damaged place before the end.
     pub(super) blocked: bool,
     /// Bytes at the end that only fill up the last block.
-    pub(super) padding: u64,
+    pub(crate) padding: u64,
+}
+
+impl Read {
+    /// Where the log ends in its last segment, which is not sealed: its groups count up to the first that a crash tore. It
+    /// was read from an offset to the end of the file, at `length`.
+    pub(crate) fn end_of_log(&self, from: u64, length: u64) -> u64 {
+        let mut end = from;
+        for group in &self.groups {
+            if !group.is_whole() && group.end > self.proven {
+                return end;
+            }
+            end = group.end;
+        }
+        // A place that nothing can step over, in what was durable, hides what lies behind it.
+        if self.blocked && self.proven > end { length } else { end }
+    }
 }
 
 /// Reads the groups from a position to the end of a segment, or to its trailer.
-pub(super) fn read_groups(
+pub(crate) fn read_groups(
     file: &dyn ReadAt,
     from: Position,
     length: u64,

@@ -270,8 +270,9 @@ fn the_scrub_sets_aside_what_nobody_has_read() {
 fn a_check_takes_what_fills_up_the_last_block_for_nothing_unless_a_torn_group_is_before_it() {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = Store::open(options(dir.path()), HandClock::new()).unwrap();
-    put(&store, "a", &noise(1, 500)).unwrap();
+    // Before the write, as what the index has taken in cannot be torn.
     store.checkpoint().unwrap();
+    put(&store, "a", &noise(1, 500)).unwrap();
     // As a kill at this moment would leave it.
     for name in ["format", "index/data.mdb", &segment_path(1)] {
         let to = copy.path().join(name);
