@@ -54,9 +54,10 @@ impl Report {
         self.bad_records == 0 && self.dangling_rows == 0
     }
 
-    fn problem(&mut self, text: String) {
+    /// Tells of a problem, as long as there are few: there may be millions.
+    fn problem(&mut self, text: impl FnOnce() -> String) {
         if self.problems.len() < Self::PROBLEMS_MAX {
-            self.problems.push(text);
+            self.problems.push(text());
         }
     }
 }
@@ -123,8 +124,6 @@ fn check_index(
     places: &Places,
     report: &mut Report,
 ) -> Result<()> {
-    let mut dangling = Vec::new();
-    let mut stale = 0;
     index.scan(Table::Blobs, &[], |key, row| {
         let place = BlobRow::decode(row)?.place;
         let hash = ContentHash::from_key(key);
@@ -132,9 +131,10 @@ fn check_index(
         if hash.is_none() || found != hash.as_ref() {
             if known.rows.contains_key(&place.segment) {
                 let (offset, segment) = (place.offset, place.segment);
-                dangling.push(format!("index: blob {hash:?} is not at offset {offset} of segment {segment}"));
+                report.dangling_rows += 1;
+                report.problem(|| format!("index: blob {hash:?} is not at offset {offset} of segment {segment}"));
             } else {
-                stale += 1;
+                report.stale_rows += 1;
             }
         }
         Ok(true)
@@ -143,17 +143,14 @@ fn check_index(
         let segment = EntryRow::segment_of(row)?;
         if !is_there(segment) {
             if known.rows.contains_key(&segment) {
-                dangling.push(format!("index: an entry points to segment {segment}, which is not there"));
+                report.dangling_rows += 1;
+                report.problem(|| format!("index: an entry points to segment {segment}, which is not there"));
             } else {
-                stale += 1;
+                report.stale_rows += 1;
             }
         }
         Ok(true)
-    })?;
-    report.stale_rows = stale;
-    report.dangling_rows = dangling.len() as u64;
-    dangling.into_iter().for_each(|text| report.problem(text));
-    Ok(())
+    })
 }
 
 /// Deletes the index of a directory and makes it anew from the segments. The bucket is needed only if segments that are in

@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use larder_base::segment::{BadRecord, RECORD_HEADER_LEN, RecordHeader, RecordKind};
+use larder_base::segment::{BadRecord, RECORD_HEADER_LEN, RecordHeader, RecordKind, SEGMENT_HEADER};
 
 use crate::body::{Trailer, TrailerLine};
 use crate::disk::{ReadAt, read_exact_at};
@@ -30,13 +30,20 @@ pub(crate) struct Scanner<'a> {
     file: &'a dyn ReadAt,
     at: u64,
     end: u64,
+    /// The least that is read at once, where there is so much.
+    piece: usize,
     window: BytesMut,
 }
 
 impl<'a> Scanner<'a> {
     /// Begins at the record at `offset`; the segment ends at `end`.
     pub(crate) fn new(file: &'a dyn ReadAt, offset: u64, end: u64) -> Self {
-        Self { file, at: offset, end, window: BytesMut::new() }
+        Self { file, at: offset, end, piece: WINDOW, window: BytesMut::new() }
+    }
+
+    /// As [`Scanner::new`], for one record: nothing behind it is read.
+    fn of_one(file: &'a dyn ReadAt, offset: u64, end: u64) -> Self {
+        Self { piece: 0, ..Self::new(file, offset, end) }
     }
 
     /// Where the next record begins.
@@ -46,7 +53,11 @@ impl<'a> Scanner<'a> {
 
     /// Goes on at another offset.
     pub(crate) fn seek(&mut self, offset: u64) {
-        self.window.clear();
+        let skipped = offset.checked_sub(self.at).and_then(|skipped| usize::try_from(skipped).ok());
+        match skipped.filter(|skipped| *skipped <= self.window.len()) {
+            Some(skipped) => drop(self.window.split_to(skipped)),
+            None => self.window.clear(),
+        }
         self.at = offset;
     }
 
@@ -84,7 +95,7 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         let from = self.at + have as u64;
-        let wanted = (needed - have).max(WINDOW).min(usize::try_from(self.end - from).unwrap_or(usize::MAX));
+        let wanted = (needed - have).max(self.piece).min(usize::try_from(self.end - from).unwrap_or(usize::MAX));
         self.window.resize(have + wanted, 0);
         read_exact_at(self.file, &mut self.window[have..], from)
     }
@@ -95,7 +106,7 @@ pub(crate) fn record_is_at(file: &dyn ReadAt, offset: u64, end: u64) -> io::Resu
     if offset == end {
         return Ok(true);
     }
-    let mut scanner = Scanner::new(file, offset, end);
+    let mut scanner = Scanner::of_one(file, offset, end);
     Ok(matches!(scanner.next()?, Some(Step::Record { body: Ok(_), .. })))
 }
 
@@ -110,6 +121,32 @@ pub(crate) fn step_over(file: &dyn ReadAt, offset: u64, end: u64) -> io::Result<
     let stored = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
     let next = offset + RECORD_HEADER_LEN as u64 + u64::from(stored);
     Ok(if next <= end && record_is_at(file, next, end)? { Some(next) } else { None })
+}
+
+/// Tells where the records of a sealed segment end, by its trailer. It is asked for offsets that only grow, and walks the
+/// trailer once: of a damaged segment that may be asked a million times.
+pub(crate) struct RecordEnds<'a> {
+    /// The records from `at` on.
+    lines: &'a [TrailerLine],
+    at: u64,
+}
+
+impl<'a> RecordEnds<'a> {
+    pub(crate) fn new(trailer: &'a Trailer) -> Self {
+        Self { lines: &trailer.lines, at: SEGMENT_HEADER.len() as u64 }
+    }
+
+    /// Where the record that begins at `offset` ends; `None` if none begins there, or if it lies before one asked for.
+    pub(crate) fn of(&mut self, offset: u64) -> Option<u64> {
+        while let [line, rest @ ..] = self.lines {
+            let end = self.at + line.record_len();
+            if self.at >= offset {
+                return (self.at == offset).then_some(end);
+            }
+            (self.lines, self.at) = (rest, end);
+        }
+        None
+    }
 }
 
 /// The body of the record at `offset` that a trailer speaks of; `None` when the record is bad.

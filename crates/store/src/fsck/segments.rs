@@ -1,19 +1,20 @@
 //! The segments of a directory, record by record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 use larder_base::{ContentHash, ErrorKind, Result};
 
 use super::{Known, Report};
 use crate::archive::Hollow;
-use crate::body::{Origin, Trailer};
+use crate::body::Origin;
 use crate::disk::{Disk, OnDisk, ReadAt, read_exact_at};
 use crate::files::{segment_path, stub_path};
 use crate::log::is_padding;
 use crate::recover::groups::read_groups;
 use crate::row::Position;
-use crate::scan::{Scanner, Step, read_body_at, read_trailer, step_over};
+use crate::scan::{RecordEnds, Scanner, Step, read_body_at, read_trailer, step_over};
 use crate::stub::Stub;
 
 /// Where good chunk and recipe records lie, by segment and offset.
@@ -35,7 +36,8 @@ struct Durable<'a> {
     path: &'a str,
     file: &'a dyn ReadAt,
     end: u64,
-    trailer: Option<Trailer>,
+    /// Of a sealed segment.
+    ends: Option<RecordEnds<'a>>,
     /// How far the index has taken in the segment: there a record begins, or the segment ends.
     taken_in: u64,
     /// What fills up the last block may follow.
@@ -82,25 +84,26 @@ impl Check<'_> {
         let mut header = [0; SEGMENT_HEADER.len()];
         if read_exact_at(&*file, &mut header, 0).is_err() || header != SEGMENT_HEADER {
             self.report.bad_records += 1;
-            self.report.problem(format!("{path}: the segment header is damaged"));
+            self.report.problem(|| format!("{path}: the segment header is damaged"));
         }
         if length < taken_in {
             self.report.bad_records += 1;
-            self.report.problem(format!("{path}: it ends at {length}, and the index knows it up to {taken_in}"));
+            self.report.problem(|| format!("{path}: it ends at {length}, and the index knows it up to {taken_in}"));
         }
         let trailer = read_trailer(&*file, length).at("read segment", &path)?.map(|(_, trailer)| trailer);
         let is_open = is_last && trailer.is_none();
         let mut end = length;
         if is_open && length >= taken_in {
             let read = read_groups(&*file, position, length, None).at("read segment", &path)?;
-            end = read.end_of_log(taken_in, length);
-            self.report.tail_bytes = length - end - read.padding;
+            end = read.end_of_log(taken_in, length).min(length);
+            self.report.tail_bytes = (length - end).saturating_sub(read.padding);
         }
-        self.records(&Durable { id, path: &path, file: &*file, end, trailer, taken_in, is_filled_up: !is_open })
+        let (file, ends) = (&*file, trailer.as_ref().map(RecordEnds::new));
+        self.records(Durable { id, path: &path, file, end, is_filled_up: !is_open && ends.is_none(), ends, taken_in })
     }
 
-    fn records(&mut self, part: &Durable<'_>) -> Result<()> {
-        let Durable { id, path, file, end, .. } = *part;
+    fn records(&mut self, mut part: Durable<'_>) -> Result<()> {
+        let Durable { id, path, file, end, .. } = part;
         let mut scanner = Scanner::new(file, FIRST_RECORD, end);
         while let Some(step) = scanner.next().at("read segment", path)? {
             match step {
@@ -118,25 +121,23 @@ impl Check<'_> {
                         Ok(()) => {}
                         Err(bad) => {
                             self.report.bad_records += 1;
-                            self.report.problem(format!("{path}: offset {offset}: {bad}"));
+                            self.report.problem(|| format!("{path}: offset {offset}: {bad}"));
                         }
                     }
                 }
                 Step::Broken { offset, reason } => {
-                    if part.is_filled_up
-                        && part.trailer.is_none()
-                        && is_padding(file, offset, end).at("read segment", path)?
-                    {
+                    if part.is_filled_up && is_padding(file, offset, end).at("read segment", path)? {
                         break;
                     }
                     self.report.records += 1;
                     self.report.bad_records += 1;
                     let Some(next) = part.behind(offset).at("read segment", path)? else {
-                        let text = format!("{path}: offset {offset}: {reason}; what follows cannot be told apart");
-                        self.report.problem(text);
+                        self.report.problem(|| {
+                            format!("{path}: offset {offset}: {reason}; what follows cannot be told apart")
+                        });
                         break;
                     };
-                    self.report.problem(format!("{path}: offset {offset}: {reason}"));
+                    self.report.problem(|| format!("{path}: offset {offset}: {reason}"));
                     scanner.seek(next);
                 }
             }
@@ -153,7 +154,7 @@ impl Check<'_> {
         let stub = match stub {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 report.bad_records += 1;
-                report.problem(error.to_string());
+                report.problem(|| error.to_string());
                 return Ok(());
             }
             stub => stub?,
@@ -162,7 +163,7 @@ impl Check<'_> {
         let file = Hollow::new(id, stub, None);
         let Some((_, trailer)) = read_trailer(&file, length).at("read stub", &path)? else {
             report.bad_records += 1;
-            report.problem(format!("{path}: the trailer is damaged"));
+            report.problem(|| format!("{path}: the trailer is damaged"));
             return Ok(());
         };
         for (_, offset, line) in trailer.placed() {
@@ -174,7 +175,7 @@ impl Check<'_> {
                 report.bytes += line.record_len();
                 if read_body_at(&file, offset, line).at("read stub", &path)?.is_none() {
                     report.bad_records += 1;
-                    report.problem(format!("{path}: offset {offset} of the segment: the record is damaged"));
+                    report.problem(|| format!("{path}: offset {offset} of the segment: the record is damaged"));
                     continue;
                 }
             }
@@ -188,11 +189,8 @@ impl Check<'_> {
 
 impl Durable<'_> {
     /// Where to go on behind a damaged header.
-    fn behind(&self, offset: u64) -> std::io::Result<Option<u64>> {
-        let by_trailer = self.trailer.as_ref().and_then(|trailer| {
-            trailer.placed().find(|(_, at, _)| *at == offset).map(|(_, at, line)| at + line.record_len())
-        });
-        Ok(match by_trailer {
+    fn behind(&mut self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(match self.ends.as_mut().and_then(|ends| ends.of(offset)) {
             Some(next) => Some(next),
             None => step_over(self.file, offset, self.end)?.or((offset < self.taken_in).then_some(self.taken_in)),
         })

@@ -203,3 +203,21 @@ fn a_log_that_lost_what_the_index_has_taken_in_is_not_sound() {
         assert!(report.problems.iter().any(|problem| problem.contains("the index knows")), "{report:?}");
     }
 }
+
+#[test]
+fn of_many_problems_all_are_counted_and_the_first_are_told() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open_on(dir.path(), &disk);
+    for n in 0..Report::PROBLEMS_MAX as u64 + 20 {
+        put(&store, "a", &noise(n, 50)).unwrap();
+    }
+    store.checkpoint().unwrap();
+    let (copy, harmed) = after_kill(dir.path(), &disk, true);
+    harmed.damage(&segment_path(1), |bytes| bytes.truncate(SEGMENT_HEADER.len()));
+    let report = check_on(copy.path(), &harmed).unwrap();
+    assert_eq!((report.bad_records, report.dangling_rows), (1, Report::PROBLEMS_MAX as u64 + 20));
+    assert_eq!(report.problems.len(), Report::PROBLEMS_MAX);
+    let mut full = report.clone();
+    full.problem(|| unreachable!("nobody will see this text"));
+    assert_eq!(full, report);
+}

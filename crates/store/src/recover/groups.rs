@@ -9,7 +9,7 @@ use crate::body::{Commit, Trailer, TrailerLine};
 use crate::disk::ReadAt;
 use crate::log::is_padding;
 use crate::row::Position;
-use crate::scan::{Scanner, Step, read_body_at, step_over};
+use crate::scan::{RecordEnds, Scanner, Step, read_body_at, step_over};
 
 /// One record of a group.
 pub(super) struct Item {
@@ -71,6 +71,7 @@ pub(crate) fn read_groups(
     trailer: Option<&(u64, Trailer)>,
 ) -> io::Result<Read> {
     let end = trailer.map_or(length, |(offset, _)| *offset).max(from.offset);
+    let mut ends = trailer.map(|(_, trailer)| RecordEnds::new(trailer));
     let mut scanner = Scanner::new(file, from.offset, end);
     let mut read = Read { groups: Vec::new(), proven: 0, blocked: false, padding: 0 };
     let mut open: Vec<Item> = Vec::new();
@@ -95,8 +96,8 @@ pub(crate) fn read_groups(
                 break;
             }
             Step::Broken { offset, .. } => {
-                let next = match trailer {
-                    Some((_, trailer)) => next_in(trailer, offset),
+                let next = match &mut ends {
+                    Some(ends) => ends.of(offset),
                     None => step_over(file, offset, end)?,
                 };
                 let Some(next) = next.filter(|next| *next <= end) else {
@@ -148,7 +149,5 @@ fn close(groups: &mut Vec<GroupRead>, mut items: Vec<Item>, start: u64, end: u64
     groups.push(GroupRead { items: own, end, committed: true });
 }
 
-/// Where the record after the one at `offset` begins, by the trailer.
-fn next_in(trailer: &Trailer, offset: u64) -> Option<u64> {
-    trailer.placed().find(|(_, at, _)| *at == offset).map(|(_, at, line)| at + line.record_len())
-}
+#[cfg(test)]
+mod tests;

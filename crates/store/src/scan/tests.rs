@@ -94,3 +94,33 @@ fn a_trailer_is_found_from_the_end_and_only_when_it_is_whole() {
         assert!(read_trailer(&*file, tiny).unwrap().is_none());
     }
 }
+
+#[test]
+fn a_trailer_tells_the_ends_of_its_records_in_one_walk() {
+    let (file, offsets) = segment(&[100, 0, 300, 7]);
+    let lines = read_lines(&*file, offsets[4]).unwrap().unwrap();
+    let trailer = Trailer { origin: Origin::Log, lines };
+    let mut ends = RecordEnds::new(&trailer);
+    assert_eq!(ends.of(offsets[0]), Some(offsets[1]));
+    assert_eq!(ends.of(offsets[0]), Some(offsets[1]), "it may be asked again");
+    assert_eq!(ends.of(offsets[2] - 1), None, "no record begins there");
+    assert_eq!(ends.of(offsets[2]), Some(offsets[3]));
+    assert_eq!(ends.of(offsets[1]), None, "it never goes back");
+    assert_eq!(ends.of(offsets[3]), Some(offsets[4]));
+    assert_eq!(ends.of(offsets[4]), None);
+}
+
+#[test]
+fn a_scanner_goes_on_right_wherever_it_is_sent() {
+    let lengths = [100, 300_000, 0, 200, 2 << 20, 50];
+    let (file, offsets) = segment(&lengths);
+    let end = offsets[lengths.len()];
+    for first in 0..lengths.len() {
+        for then in 0..=lengths.len() {
+            let mut scanner = Scanner::new(&*file, offsets[first], end);
+            assert!(matches!(scanner.next().unwrap(), Some(Step::Record { body: Ok(_), .. })));
+            scanner.seek(offsets[then]);
+            assert_eq!(offsets_of(&mut scanner), offsets[then..lengths.len()], "from {first} to {then}");
+        }
+    }
+}
