@@ -132,7 +132,10 @@ fn check_index(
             if known.rows.contains_key(&place.segment) {
                 let (offset, segment) = (place.offset, place.segment);
                 report.dangling_rows += 1;
-                report.problem(|| format!("index: blob {hash:?} is not at offset {offset} of segment {segment}"));
+                report.problem(|| match hash {
+                    Some(hash) => format!("index: blob {hash} is not at offset {offset} of segment {segment}"),
+                    None => format!("index: a row of offset {offset} of segment {segment} has a key that is no hash"),
+                });
             } else {
                 report.stale_rows += 1;
             }

@@ -54,8 +54,10 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
         match (report.bad_records, report.dangling_rows) {
             (0, 0) => out!("sound"),
             (bad, rows) => out!(
-                "{bad} bad records and {rows} rows without one; each is answered as absent. \
-                 `larder fsck --rebuild` makes an index without them"
+                "{} and {} of the index without one; each is answered as absent. \
+                 `larder fsck --rebuild` makes an index without them",
+                counted(bad, "bad record"),
+                counted(rows, "row")
             ),
         }
     }
