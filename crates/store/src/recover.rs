@@ -273,8 +273,11 @@ impl Replay<'_> {
             }
             end = group.end;
         }
-        // A place that nothing can step over, in what was durable: the log cannot go on behind it.
-        let blocked = read.blocked && !torn && proven > end;
+        let header = SEGMENT_HEADER.len() as u64;
+        // The name of a segment may reach the disk before its first bytes; all else that the index has was durable.
+        let is_short = length < from.offset && !(from.offset == header && length < header);
+        // A place that nothing can step over, in what was durable, or that is gone: the log cannot go on behind it.
+        let blocked = is_short || read.blocked && !torn && proven > end;
         let cut = if blocked { length } else { end };
         let mut row = self.rows.segment(id)?.unwrap_or(SegmentRow {
             origin: Origin::Log,
@@ -298,7 +301,6 @@ impl Replay<'_> {
             row.length = cut;
             if is_last {
                 self.core.heat.add_active(id);
-                let header = SEGMENT_HEADER.len() as u64;
                 if length < header && cut == header {
                     // Its name had reached the disk before its first bytes.
                     self.core.usage.segments.fetch_add(header - length, Ordering::Relaxed);

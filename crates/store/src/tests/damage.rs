@@ -298,3 +298,39 @@ fn a_check_takes_what_fills_up_the_last_block_for_nothing_unless_a_torn_group_is
         assert_eq!(fsck::check(copy.path()).unwrap().tail_bytes, tail as u64);
     }
 }
+
+#[test]
+fn a_log_that_lost_what_the_index_has_goes_on_in_a_new_segment() {
+    for kept in [0, 16, 700, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let store = open_on(dir.path(), &disk);
+        let contents: Vec<Bytes> = (0..3).map(|seed| noise(seed, 500)).collect();
+        for content in &contents {
+            put(&store, "a", content).unwrap();
+        }
+        store.close().unwrap();
+        drop(store);
+        // What a disk does that says it wrote what it had not: 1 stands for all but the last byte.
+        let path = segment_path(1);
+        disk.damage(&path, |bytes| bytes.truncate(if kept == 1 { bytes.len() - 1 } else { kept }));
+        for opening in 0..2 {
+            let store = open_on(dir.path(), &disk);
+            assert_eq!(store.recovery().damaged_records, u64::from(opening == 0), "{kept} bytes");
+            put(&store, "a", &noise(10 + opening, 500)).unwrap();
+            assert!(store.status().unwrap().poisoned.is_none());
+            for content in &contents {
+                let found = get(&store, "a", &ContentHash::of(content));
+                assert!(found.is_none_or(|found| found == *content), "{kept} bytes");
+            }
+            store.checkpoint().unwrap();
+        }
+        let store = open_on(dir.path(), &disk);
+        for content in &contents {
+            // Whoever reads what is lost finds that out, and then it is taken again.
+            get(&store, "a", &ContentHash::of(content));
+            put(&store, "a", content).unwrap();
+            assert_eq!(get(&store, "a", &ContentHash::of(content)).unwrap(), *content);
+        }
+    }
+}
