@@ -368,7 +368,7 @@ impl Drop for ChunkWriter {
 }
 
 /// Appends a chunk, unless it is here already; nobody is granted it.
-fn append_chunk(group: &mut Group<'_>, hash: ContentHash, record: Record) -> Result<(ContentHash, u32)> {
+pub(crate) fn append_chunk(group: &mut Group<'_>, hash: ContentHash, record: Record) -> Result<(ContentHash, u32)> {
     let length = record.header.raw_len;
     let mut due = MarksDue::new();
     let row = group.touched(&hash, &mut due)?;

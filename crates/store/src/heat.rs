@@ -191,6 +191,11 @@ impl Heat {
         self.segment(id).is_some_and(|segment| segment.lock().is_alive(ordinal))
     }
 
+    /// Whether a record of a segment that exists was found bad.
+    pub(crate) fn is_condemned(&self, id: u32, ordinal: u32) -> bool {
+        self.segment(id).is_some_and(|segment| segment.lock().bad.contains(&ordinal))
+    }
+
     /// A record is bad: it is gone from now on, before the index forgets it. Says whether that is news.
     pub(crate) fn condemn(&self, id: u32, ordinal: u32) -> bool {
         let is_news = self.segment(id).is_some_and(|segment| segment.lock().bad.insert(ordinal));

@@ -127,7 +127,8 @@ impl Core {
         }
     }
 
-    /// Sets a bad record aside: from now on nobody has the blob until it is put again. Does not wait.
+    /// Sets a bad record aside: from now on nobody has the blob until it is put again. Does not wait. The log is not told, so
+    /// that whoever brings the blob again must write a record that takes over its name: see [`crate::rows::Claim`].
     pub(crate) fn quarantine(&self, hash: &ContentHash, row: &BlobRow, bad: BadRecord) {
         let (hash, place) = (*hash, row.place);
         if !self.heat.condemn(place.segment, place.ordinal) {

@@ -15,7 +15,7 @@ use crate::disk::{DiskFile, OnDisk, ReadAt};
 use crate::files::{SEGMENTS, STAGING, segment_path, stub_path};
 use crate::index::{Table, meta};
 use crate::log::{ActiveLog, Replayed, read_lines, write_trailer};
-use crate::row::{Place, Position, SegmentRow};
+use crate::row::{Place, Position, QuarantineRow, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::read_trailer;
 use crate::stub::Stub;
@@ -335,6 +335,7 @@ impl Replay<'_> {
         self.outcome.replayed_records += 1;
         if !item.good {
             self.outcome.damaged_records += 1;
+            self.set_aside(segment, item);
             return Ok(());
         }
         match self.take_in(segment, item) {
@@ -348,8 +349,17 @@ impl Replay<'_> {
         }
     }
 
+    /// Notes a bad record of a blob, so that an adoption knows of it: with its segment it may be shipped as it is, and in a
+    /// stub it counts as good.
+    fn set_aside(&mut self, segment: u32, item: &Item) {
+        if matches!(item.line.kind, RecordKind::Chunk | RecordKind::Recipe) {
+            let row = QuarantineRow { segment, offset: offset_of(item), time: self.rows.now };
+            self.rows.set(Table::Quarantine, &item.line.hash.to_key(), row.encode());
+        }
+    }
+
     fn take_in(&mut self, segment: u32, item: &Item) -> Result<()> {
-        let offset = u32::try_from(item.offset).expect("a segment has fewer than 2^32 bytes");
+        let offset = offset_of(item);
         let place = Place { segment, offset, ordinal: item.ordinal };
         let body = &item.body;
         match item.line.kind {
@@ -409,7 +419,7 @@ impl Replay<'_> {
             self.core.usage.segments.fetch_add(self.on_disk(adoption.segment), Ordering::Relaxed);
         }
         self.mark(adoption.segment, adoption.time, false);
-        self.rows.adopt(adoption, &trailer)
+        self.rows.adopt(adoption, &trailer, |rows, hash| Ok(rows.blob(hash)?.is_some()))
     }
 
     /// While a segment was being evicted an adopted one may have taken over chunks from it that the log, which tells of the
@@ -497,4 +507,8 @@ impl Replay<'_> {
         }
         Ok(())
     }
+}
+
+fn offset_of(item: &Item) -> u32 {
+    u32::try_from(item.offset).expect("a segment has fewer than 2^32 bytes")
 }

@@ -39,6 +39,17 @@ impl Found {
     }
 }
 
+/// Who has a name that an adoption is about to bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A record that is here.
+    Held,
+    /// Nobody, and the log says the same: at this point of it, or where it tells of the end of an eviction.
+    Free,
+    /// Nobody, as a record was found bad. The log does not tell of that: read again, it may have the name there still.
+    Contested,
+}
+
 /// The rows as they will be once `changes` are published.
 pub(crate) struct Rows<'a> {
     pub(crate) core: &'a Core,
@@ -390,15 +401,35 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The chunks of an adopted segment are here, where none of that name was, and its namespace has all of them.
-    pub(crate) fn adopt(&mut self, adoption: &Adoption, trailer: &Trailer) -> Result<()> {
+    /// Who has a name; a record that has it is touched.
+    pub(crate) fn claim(&self, hash: &ContentHash, due: &mut MarksDue) -> Result<Claim> {
+        if self.touched(hash, due)?.is_some() {
+            return Ok(Claim::Held);
+        }
+        let key = hash.to_key();
+        let was_set_aside = self.get(Table::Quarantine, &key)?.is_some();
+        let row = self.get(Table::Blobs, &key)?.map(|row| BlobRow::decode(&row)).transpose()?;
+        let is_bad = row.is_some_and(|row| self.core.heat.is_condemned(row.place.segment, row.place.ordinal));
+        Ok(if was_set_aside || is_bad { Claim::Contested } else { Claim::Free })
+    }
+
+    /// The chunks of an adopted segment are here, where no record holds the name, and its namespace has all of them.
+    pub(crate) fn adopt(
+        &mut self,
+        adoption: &Adoption,
+        trailer: &Trailer,
+        is_held: impl Fn(&Self, &ContentHash) -> Result<bool>,
+    ) -> Result<()> {
         let id = self.name_id(adoption.namespace.as_str())?;
         let mut records = 0;
         for (ordinal, offset, line) in trailer.placed().filter(|(_, _, line)| line.kind == RecordKind::Chunk) {
             records = ordinal + 1;
-            let mut row = match self.blob(&line.hash)? {
-                Some(row) => row,
-                None => BlobRow {
+            let key = line.hash.to_key();
+            let row = self.get(Table::Blobs, &key)?.map(|row| BlobRow::decode(&row)).transpose()?;
+            let mut row = match row {
+                // Of two records of one name the first has it.
+                Some(row) if row.place.segment == adoption.segment || is_held(self, &line.hash)? => row,
+                _ => BlobRow {
                     kind: line.kind,
                     codec: line.codec,
                     place: Place {
@@ -413,7 +444,7 @@ impl<'a> Rows<'a> {
             };
             if !row.namespaces.contains(&id) {
                 row.namespaces.push(id);
-                self.set(Table::Blobs, &line.hash.to_key(), row.encode());
+                self.set(Table::Blobs, &key, row.encode());
             }
         }
         // The record of an adoption is written again when the segment that it is in goes: newer marks stay.

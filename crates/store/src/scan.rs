@@ -136,16 +136,20 @@ impl<'a> RecordEnds<'a> {
         Self { lines: &trailer.lines, at: SEGMENT_HEADER.len() as u64 }
     }
 
-    /// Where the record that begins at `offset` ends; `None` if none begins there, or if it lies before one asked for.
-    pub(crate) fn of(&mut self, offset: u64) -> Option<u64> {
+    /// The line of the record that begins at `offset`; `None` if none begins there, or if it lies before one asked for.
+    pub(crate) fn line_at(&mut self, offset: u64) -> Option<&'a TrailerLine> {
         while let [line, rest @ ..] = self.lines {
-            let end = self.at + line.record_len();
             if self.at >= offset {
-                return (self.at == offset).then_some(end);
+                return (self.at == offset).then_some(line);
             }
-            (self.lines, self.at) = (rest, end);
+            (self.lines, self.at) = (rest, self.at + line.record_len());
         }
         None
+    }
+
+    /// Where the record that begins at `offset` ends, as [`RecordEnds::line_at`].
+    pub(crate) fn of(&mut self, offset: u64) -> Option<u64> {
+        self.line_at(offset).map(|line| offset + line.record_len())
     }
 }
 

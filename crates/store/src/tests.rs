@@ -2,6 +2,7 @@
 
 mod account;
 mod blobs;
+mod condemned;
 mod conformance;
 pub(crate) mod crash;
 mod damage;

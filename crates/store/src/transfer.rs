@@ -4,6 +4,7 @@
 //! one record in the log; when that is durable the file is renamed into `segments/`. A crash before the record leaves the
 //! part waiting, one after it lets the next opening finish the renaming.
 
+use std::collections::HashSet;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,21 +17,22 @@ use larder_base::{
 
 use crate::body::{Adoption, Origin, Shipment, Trailer};
 use crate::bucket::ObjectName;
-use crate::committer::Terms;
 use crate::core::Core;
 use crate::disk::{DiskFile, OnDisk};
 use crate::files::{SEGMENTS, STAGING, segment_path, stub_path};
 use crate::group::{Group, weight};
 use crate::log::write_trailer;
-use crate::rows::{MarksDue, Rows};
+use crate::rows::{Claim, MarksDue, Rows};
 use crate::scan::read_trailer;
 use crate::store::Store;
 
 mod claims;
+mod contested;
 mod object;
 mod verify;
 
 pub(crate) use claims::Claims;
+use contested::Contested;
 pub(crate) use object::staged_stub_path;
 pub(crate) use verify::{Checked, verify};
 
@@ -185,11 +187,10 @@ impl Store {
         // Staged, the part counted as it was received, perhaps with the beginning of this trailer; now it has all of it.
         core.usage.staging.fetch_add(length.saturating_sub(staged), Ordering::Relaxed);
         core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
-        let op = {
+        self.join_uncontested(part, &*file, || {
             let (namespace, part, file) = (namespace.clone(), part.clone(), Arc::clone(&file));
             move |group: &mut Group<'_>| adopt_in(group, &namespace, part, &*file, length)
-        };
-        core.queue.call(Terms::housekeeping(weight([4096])), op)?;
+        })?;
         core.usage.staging.fetch_sub(length, Ordering::Relaxed);
         Ok(Some(Adopted { records, stored_bytes: received, raw_bytes }))
     }
@@ -278,14 +279,14 @@ impl Store {
     }
 }
 
-/// Puts a verified part into the log and, when that is durable, into its place.
+/// As [`join`], of a verified part.
 fn adopt_in(
     group: &mut Group<'_>,
     namespace: &Namespace,
     part: PartName,
     file: &dyn DiskFile,
     length: u64,
-) -> Result<()> {
+) -> Result<Vec<Contested>> {
     let staged = part_path(&part);
     let Some((_, trailer)) = read_trailer(file, length).at("read part", &staged)? else {
         return Err(Error::new(
@@ -309,32 +310,44 @@ struct Staged {
     object: Option<(ObjectName, u64)>,
 }
 
-/// Logs that a segment joins the store and, when that is durable, moves it into its place.
+/// Logs that a segment joins the store and, when that is durable, moves it into its place; or does nothing and returns the
+/// chunks whose names are contested.
 fn join(
     group: &mut Group<'_>,
     namespace: &Namespace,
     part: PartName,
     staged: &Staged,
     trailer: &Trailer,
-) -> Result<()> {
+) -> Result<Vec<Contested>> {
+    let mut due = MarksDue::new();
+    let (mut held, mut contested) = (HashSet::new(), Vec::new());
+    for (_, offset, line) in trailer.placed() {
+        match group.claim(&line.hash, &mut due)? {
+            // What is here already is touched where it lies; the record in the part is dead.
+            Claim::Held => {
+                held.insert(line.hash);
+            }
+            Claim::Free => {}
+            Claim::Contested => contested.push((offset, *line)),
+        }
+    }
+    if !contested.is_empty() {
+        return Ok(contested);
+    }
+    group.due.append(&mut due);
     let segment = group.new_segment_id()?;
     let Staged { path: staged, length, on_disk, object } = staged;
     let (staged, length, on_disk) = (staged.clone(), *length, *on_disk);
     let adoption = Adoption { segment, length, time: group.now, namespace: namespace.clone(), part };
     let now = group.now;
-    let mut due = MarksDue::new();
-    for line in &trailer.lines {
-        // What is here already is touched where it lies; the record in the part is dead.
-        group.touched(&line.hash, &mut due)?;
-    }
-    group.due.append(&mut due);
     let object = object.as_ref().map(|(object, length)| {
         let shipment = Shipment { segment, made: true, length: *length, object: object.clone() };
         crate::ship::log_in(group, &shipment)
     });
     group.append(adoption.to_record());
     group.coming.insert(segment);
-    group.adopt(&adoption, trailer)?;
+    // By what was seen above: a record found bad since then keeps its name, as it does when the log is read again.
+    group.adopt(&adoption, trailer, |_, hash| Ok(held.contains(hash)))?;
     let disk = Arc::clone(&group.core.disk);
     group.after_sync.push(Box::new(move |core| {
         let path = if object.is_some() { stub_path(segment) } else { segment_path(segment) };
@@ -351,7 +364,7 @@ fn join(
         core.usage.segments.fetch_add(on_disk, Ordering::Relaxed);
         Ok(())
     }));
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Bytes of a segment, piece by piece. The file stays readable while this lives, even if the segment is evicted.

@@ -96,17 +96,16 @@ pub(crate) fn read_groups(
                 break;
             }
             Step::Broken { offset, .. } => {
-                let next = match &mut ends {
-                    Some(ends) => ends.of(offset),
-                    None => step_over(file, offset, end)?,
+                let line = match &mut ends {
+                    Some(ends) => ends.line_at(offset).copied(),
+                    None => step_over(file, offset, end)?.map(|next| TrailerLine::unreadable(next - offset)),
                 };
-                let Some(next) = next.filter(|next| *next <= end) else {
+                let Some(line) = line.filter(|line| offset + line.record_len() <= end) else {
                     read.blocked = true;
                     break;
                 };
-                let line = TrailerLine::unreadable(next - offset);
                 open.push(Item { offset, ordinal, line, good: false, body: Bytes::new() });
-                scanner.seek(next);
+                scanner.seek(offset + line.record_len());
             }
         }
         ordinal += 1;

@@ -90,7 +90,7 @@ fn a_flipped_byte_anywhere_harms_at_most_what_it_lies_in() {
     }
 }
 
-fn copy_of(dir: &std::path::Path) -> tempfile::TempDir {
+pub(crate) fn copy_of(dir: &std::path::Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     std::fs::copy(dir.join("format"), copy.path().join("format")).unwrap();
     std::fs::create_dir(copy.path().join("index")).unwrap();

@@ -16,6 +16,7 @@ use crate::files::{segment_path, stub_path};
 use crate::{BucketOptions, Options, Store, fsck};
 
 mod adopt;
+mod condemned;
 mod crash;
 mod quota;
 mod rebuild;

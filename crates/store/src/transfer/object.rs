@@ -10,10 +10,9 @@ use super::{PART_MAX, Staged, join, part_path, verify};
 use crate::archive::ObjectFile;
 use crate::body::{Origin, Trailer};
 use crate::bucket::ObjectName;
-use crate::committer::Terms;
 use crate::disk::{DiskFile, OnDisk, ReadAt};
 use crate::files::STAGING;
-use crate::group::weight;
+use crate::group::{Group, weight};
 use crate::ship::archive_of;
 use crate::store::Store;
 use crate::stub;
@@ -83,11 +82,12 @@ impl Store {
         core.disk.sync_directory(STAGING).at("sync directory", STAGING)?;
         let staged =
             Staged { path, length: spans.length, on_disk: spans.stub_len(), object: Some((object.clone(), length)) };
-        let op = {
+        let (staged, trailer) = (Arc::new(staged), Arc::new(trailer));
+        self.join_uncontested(part, &*file, || {
             let (namespace, part) = (namespace.clone(), part.clone());
-            move |group: &mut crate::group::Group<'_>| join(group, &namespace, part, &staged, &trailer)
-        };
-        core.queue.call(Terms::housekeeping(weight([4096])), op)?;
+            let (staged, trailer) = (Arc::clone(&staged), Arc::clone(&trailer));
+            move |group: &mut Group<'_>| join(group, &namespace, part, &staged, &trailer)
+        })?;
         archive.counts.adopted.fetch_add(1, Ordering::Relaxed);
         Ok(Some(Adopted { records, stored_bytes: length, raw_bytes: checked.raw_bytes }))
     }
