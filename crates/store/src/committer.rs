@@ -235,21 +235,30 @@ impl Drop for Closing {
 pub(crate) fn run(core: &Arc<Core>, checkpointer: &Checkpointer, mut log: ActiveLog) {
     let closing = Closing(Arc::clone(core));
     while let Some(operations) = core.queue.take() {
-        run_group(core, checkpointer, &mut log, operations);
-        if log.is_full(core.segment_len())
-            && core.health.check("seal segment").is_ok()
-            && let Err(error) = log.roll(core)
-        {
-            if error.kind() == ErrorKind::Full {
-                core.usage.disk_full.store(true, Ordering::Relaxed);
-            } else {
-                core.health.poison(&error);
-            }
+        if log.check_room(core, 2).is_err() {
+            // Left so by a process that died, or while the quota was larger: nothing is refused before it was tried.
+            seal_if_full(core, &mut log);
         }
+        run_group(core, checkpointer, &mut log, operations);
+        seal_if_full(core, &mut log);
         checkpointer.log_grew(core, log.appended());
     }
     log.end(core);
     drop(closing);
+}
+
+/// Seals a segment that is full and goes on in a new one, if the disk takes it.
+fn seal_if_full(core: &Core, log: &mut ActiveLog) {
+    if log.is_full(core.segment_len())
+        && core.health.check("seal segment").is_ok()
+        && let Err(error) = log.roll(core)
+    {
+        if error.kind() == ErrorKind::Full {
+            core.usage.disk_full.store(true, Ordering::Relaxed);
+        } else {
+            core.health.poison(&error);
+        }
+    }
 }
 
 fn run_group(core: &Core, checkpointer: &Checkpointer, log: &mut ActiveLog, mut operations: Vec<Box<dyn Operation>>) {

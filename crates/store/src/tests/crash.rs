@@ -573,12 +573,26 @@ fn a_disk_that_takes_no_next_segment_is_full_before_the_last_one_grows_for_ever(
     assert!(!store.delete_entry(&at(1)).unwrap());
     assert!(disk.bytes("segments/00000001.seg").len() < 30_000);
     disk.set_no_names(false);
-    put(&store, "a", &noise(201, 1000)).unwrap_err();
-    put(&store, "a", &noise(202, 1000)).expect("the group before sealed the segment");
+    put(&store, "a", &noise(201, 1000)).expect("the segment is sealed before");
     for seed in 1..=taken {
         let content = noise(seed, 1000);
         assert_eq!(get(&store, "a", &ContentHash::of(&content)).unwrap(), content);
     }
+}
+
+#[test]
+fn a_segment_that_is_longer_than_it_should_be_is_followed_by_another_before_a_write_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let large = Options { segment_len: 100_000, ..small(dir.path()) };
+    let store = Store::open_on(large, Arc::new(disk.clone()), HandClock::new()).unwrap();
+    put(&store, "a", &noise(1, 50_000)).unwrap();
+    drop(store);
+    // As after a kill between a large group and the end of its segment, or with a smaller quota.
+    let store = open_on(dir.path(), &disk.after_kill());
+    put(&store, "a", &noise(2, 500)).unwrap();
+    assert_eq!(store.core().active.read().as_ref().unwrap().0, 2);
+    assert_eq!(get(&store, "a", &ContentHash::of(&noise(1, 50_000))).unwrap(), noise(1, 50_000));
 }
 
 #[test]
