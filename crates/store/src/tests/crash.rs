@@ -9,7 +9,7 @@ use bytes::Bytes;
 use larder_base::segment::{Record, SEGMENT_HEADER};
 use larder_base::{
     Access, ContentHash, EntryAddress, EntryBody, Error, ErrorKind, NewEntry, PartName, PutIf, PutOutcome, Result,
-    UploadId,
+    UploadId, chunk,
 };
 
 use super::support::*;
@@ -157,6 +157,9 @@ impl Model {
     }
 }
 
+/// The step of a script that puts the large blob.
+const LARGE_STEP: u32 = 3;
+
 pub(crate) fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
     let mut dice = Dice(seed);
     let mut steps: Vec<Step> = Vec::new();
@@ -164,7 +167,10 @@ pub(crate) fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
     for number in 0..length as u32 {
         let content = noise(seed << 8 | u64::from(number), 100 + dice.roll(700) as usize);
         let key = dice.roll(3) as u8;
-        steps.push(match dice.roll(12) {
+        let roll = dice.roll(12);
+        steps.push(match roll {
+            // A blob of several chunks, in a group that goes through the system's memory between others that do not.
+            _ if number == LARGE_STEP => Step::Blob { namespace: "a", content: large.clone() },
             0..4 => {
                 contents.push(content.clone());
                 Step::Blob { namespace: "a", content }
@@ -184,16 +190,17 @@ pub(crate) fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
                 contents: vec![content, noise(seed ^ 0xffff, 3000), noise(u64::from(number), 20)],
             },
             10 => Step::Checkpoint,
-            _ if number == 3 => Step::Blob { namespace: "a", content: large.clone() },
             _ => Step::Blob { namespace: "b", content },
         });
     }
     steps
 }
 
+/// Bytes of a segment, so few that a script seals several.
+const SMALL: u64 = 6000;
+
 fn small(dir: &std::path::Path) -> Options {
-    // So small that a script seals several segments.
-    Options { segment_len: 6000, ..options(dir) }
+    Options { segment_len: SMALL, ..options(dir) }
 }
 
 fn open_on(dir: &std::path::Path, disk: &FaultyDisk) -> Store {
@@ -202,11 +209,15 @@ fn open_on(dir: &std::path::Path, disk: &FaultyDisk) -> Store {
 
 /// Runs a script whose `k`th changing operation has a fault, and then what follows it; returns false when the script ended
 /// before the fault's turn.
-fn run_with_fault(steps: &[Step], seed: u64, k: u64, fault: Fault) -> bool {
+fn run_with_fault(steps: &[Step], segment_len: u64, seed: u64, k: u64, fault: Fault) -> bool {
     let context = format!("seed {seed}, fault {fault:?} at operation {k}");
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
     let mut model = Model::default();
+    let open_on = |dir: &std::path::Path, disk: &FaultyDisk| {
+        let options = Options { segment_len, ..small(dir) };
+        Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap()
+    };
     let store = open_on(dir.path(), &disk);
     disk.plan(k, fault);
     let begun = disk.operations();
@@ -250,8 +261,10 @@ fn at_every_step(fault: Fault, seeds: std::ops::Range<u64>) {
     let large = noise(4711, (2 << 20) + 5000);
     for seed in seeds {
         let steps = script(seed, 14, &large);
+        let is_large = |step: &Step| matches!(step, Step::Blob { content, .. } if content.len() > chunk::MAX_LEN);
+        assert!(steps.iter().any(is_large), "the script of seed {seed} has no blob of several chunks");
         let mut k = 1;
-        while run_with_fault(&steps, seed, k, fault) {
+        while run_with_fault(&steps, SMALL, seed, k, fault) {
             k += 1;
         }
         assert!(k > 10, "the script of seed {seed} has only {k} operations");
@@ -281,6 +294,20 @@ fn a_lack_of_space_at_any_step_loses_nothing_acknowledged() {
 #[test]
 fn a_full_disk_at_any_step_loses_nothing_acknowledged() {
     at_every_step(Fault::Full, 30..32);
+}
+
+#[test]
+fn a_fault_at_any_step_around_a_large_group_in_the_midst_of_a_segment_loses_nothing_acknowledged() {
+    // Small groups go past the system's memory and large ones through it, to the same end of the same file.
+    let blob = |seed, length| Step::Blob { namespace: "a", content: noise(seed, length) };
+    let steps = [blob(1, 500), blob(2, 300 << 10), blob(3, 500), blob(4, 300 << 10), blob(5, 9000)];
+    for fault in [Fault::Cut, Fault::Tear, Fault::Fail, Fault::NoSpace, Fault::Full] {
+        let mut k = 1;
+        while run_with_fault(&steps, 8 << 20, 0, k, fault) {
+            k += 1;
+        }
+        assert!(k > 10, "a write and a sync for each, and there were {k}");
+    }
 }
 
 #[test]
