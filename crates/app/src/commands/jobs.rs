@@ -7,7 +7,7 @@ use crate::cli;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::out;
-use crate::words::ago;
+use crate::words::{ago, counted};
 
 /// Shows the jobs, or has one take a step and shows that one.
 pub fn run(context: &Context, options: &cli::Jobs) -> Result<Exit> {
@@ -21,7 +21,7 @@ pub fn run(context: &Context, options: &cli::Jobs) -> Result<Exit> {
     } else {
         let one = std::slice::from_ref(&answer);
         for job in answer["jobs"].as_array().map_or(one, Vec::as_slice) {
-            out!("{}", line(context, job));
+            out!("{}", line(context.now(), job));
         }
     }
     // What was asked for was not done; that other jobs fail is only told.
@@ -29,10 +29,10 @@ pub fn run(context: &Context, options: &cli::Jobs) -> Result<Exit> {
     Ok(if is_fault { Exit::Fault } else { Exit::Success })
 }
 
-fn line(context: &Context, job: &Value) -> String {
+fn line(now: Timestamp, job: &Value) -> String {
     let text = |name: &str| job[name].as_str().unwrap_or("");
     let number = |name: &str| job[name].as_u64().unwrap_or(0);
-    let when = |at: u64| ago(context.now(), Timestamp::from_millis(at));
+    let when = |at: u64| ago(now, Timestamp::from_millis(at));
     let run = &job["last_run"];
     let last = match (run["began_ms"].as_u64(), run["ended_ms"].as_u64()) {
         (None, _) => "has not run yet".to_owned(),
@@ -45,10 +45,13 @@ fn line(context: &Context, job: &Value) -> String {
     let steps = match (number("steps"), number("failures")) {
         // What this process has not done yet an earlier one did.
         (0, _) => run["did"].as_str().unwrap_or("").to_owned(),
-        (steps, failures) => format!("{steps} steps, {failures} failed; {}", text("status")),
+        (steps, failures) => format!("{}, {failures} failed; {}", counted(steps, "step"), text("status")),
     };
     let reason = run["reason"].as_str().map_or_else(String::new, |reason| format!("; last time: {reason}"));
     let cut = job["last_interrupted_ms"].as_u64().filter(|cut| run["began_ms"].as_u64() != Some(*cut));
     let cut = cut.map_or_else(String::new, |began| format!("; what began {} was interrupted", when(began)));
     format!("{:14} {:8} {last}; {steps}{reason}{cut}", text("name"), text("state"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,8 @@ pub fn gc(context: &Context, options: &cli::Gc) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// A JSON object as aligned lines; numbers that are bytes by their name as sizes, and nothing of what there is not.
+/// A JSON object as aligned lines; numbers that are bytes by their name as sizes, seconds to the millisecond, and nothing
+/// of what there is not.
 fn table(value: &Value) -> String {
     let mut lines = Vec::new();
     flatten("", value, &mut lines);
@@ -69,6 +70,10 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
                 name.to_owned(),
                 number.as_u64().map_or_else(|| number.to_string(), |n| ByteSize(n).to_string()),
             ));
+        }
+        Value::Number(number) if number.is_f64() && name.ends_with("seconds") => {
+            // Milliseconds are all that means anything.
+            lines.push((name.to_owned(), format!("{:.3}", number.as_f64().expect("it is one"))));
         }
         other => lines.push((name.to_owned(), plain(other))),
     }

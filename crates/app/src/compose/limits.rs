@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::config::{ByteSize, Config};
 use crate::doors::DOORS;
+use crate::words::counted;
 
 /// How often it is looked for namespaces that changed.
 const QUOTA_EVERY: Duration = Duration::from_secs(10);
@@ -142,7 +143,8 @@ impl Job for QuotaUpkeep {
 
     fn status(&self) -> String {
         let progress = self.progress.lock();
-        format!("{} namespaces, {} entries removed since the start", progress.namespaces, progress.removed)
+        let namespaces = counted(progress.namespaces as u64, "namespace");
+        format!("{namespaces}, {} removed since the start", counted(progress.removed, "entry"))
     }
 }
 
@@ -202,6 +204,7 @@ impl Job for ScopeExpiry {
 
     fn status(&self) -> String {
         let total = self.total.lock();
-        format!("{} scopes with {} entries removed since the start", total.scopes, total.entries)
+        let (scopes, entries) = (counted(total.scopes, "scope"), counted(total.entries, "entry"));
+        format!("{scopes} with {entries} removed since the start")
     }
 }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::bucket::Objects;
 use crate::config::ByteSize;
+use crate::words::counted;
 
 /// How often the bucket is swept from its first object to its last.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -96,14 +97,13 @@ impl Job for ObjectSweep {
         let problem =
             problem.map_or_else(String::new, |problem| format!("; what checks left cannot be removed: {problem}"));
         format!(
-            "{} objects of evicted segments and {} orphans deleted ({}), {} segments forgotten, {} objects and {} uploads \
-             of checks removed since the start{problem}",
-            swept.deleted,
-            swept.orphans,
+            "{} of evicted segments and {} deleted ({}), {} forgotten, {} and {} of checks removed since the start{problem}",
+            counted(swept.deleted, "object"),
+            counted(swept.orphans, "orphan"),
             ByteSize(swept.bytes),
-            swept.forgotten,
-            checks.objects,
-            checks.uploads
+            counted(swept.forgotten, "segment"),
+            counted(checks.objects, "object"),
+            counted(checks.uploads, "upload")
         )
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::sweep::{BucketSweep, ObjectSweep, Removed};
 use crate::config::ByteSize;
+use crate::words::counted;
 
 /// How often the quota is looked at.
 const EVICTION_EVERY: Duration = Duration::from_secs(5);
@@ -112,7 +113,8 @@ impl Job for Eviction {
 
     fn status(&self) -> String {
         let total = self.total.lock();
-        format!("{} segments and {} blobs evicted since the start", total.segments, total.blobs)
+        let (segments, blobs) = (counted(total.segments, "segment"), counted(total.blobs, "blob"));
+        format!("{segments} and {blobs} evicted since the start")
     }
 }
 
@@ -136,7 +138,7 @@ impl Job for Pruning {
     }
 
     fn status(&self) -> String {
-        format!("{} rows of the index pruned since the start", self.rows.load(Ordering::Relaxed))
+        format!("{} of the index pruned since the start", counted(self.rows.load(Ordering::Relaxed), "row"))
     }
 }
 
@@ -160,7 +162,8 @@ impl Job for Shipping {
     fn status(&self) -> String {
         match self.store.store().status() {
             Ok(StoreStatus { bucket: Some(bucket), .. }) => {
-                format!("{} segments shipped since the start, {} wait", bucket.shipped, bucket.waiting_segments)
+                let shipped = counted(bucket.shipped, "segment");
+                format!("{shipped} shipped since the start, {} waiting", bucket.waiting_segments)
             }
             Ok(_) => String::new(),
             Err(error) => error.to_string(),
@@ -195,16 +198,17 @@ impl Job for Repacking {
     fn status(&self) -> String {
         let all = match self.store.store().status() {
             Ok(StoreStatus { bucket: Some(bucket), .. }) => {
-                format!("{} segments repacked since the start, {}", bucket.repacked, ByteSize(bucket.repacked_bytes))
+                let repacked = counted(bucket.repacked, "segment");
+                format!("{repacked} repacked since the start, {}", ByteSize(bucket.repacked_bytes))
             }
             Ok(_) => return String::new(),
             Err(error) => return error.to_string(),
         };
         match self.pass.lock().1 {
             Some(last) => format!(
-                "{all}; in the last pass {} segments, {} blobs and entries kept, {}",
-                last.segments,
-                last.kept,
+                "{all}; in the last pass {}, {} of blobs and entries kept, {}",
+                counted(last.segments, "segment"),
+                counted(last.kept, "record"),
                 ByteSize(last.bytes)
             ),
             None => format!("{all}; no pass is complete yet"),
@@ -236,7 +240,8 @@ impl Job for Scrub {
 
     fn status(&self) -> String {
         let total = self.total.lock();
-        format!("{} records in {} checked, {} set aside", total.records, ByteSize(total.bytes), total.bad)
+        let records = counted(total.records, "record");
+        format!("{records} in {} checked, {} set aside", ByteSize(total.bytes), total.bad)
     }
 }
 

@@ -366,7 +366,7 @@ fn jobs_tell_how_they_went_and_can_be_run() {
     assert_eq!(world.keys(&[]), ["ours"], "a scope that nobody used, and the trusted one stays");
     let again = world.run_job("scope-expiry");
     assert!(again["steps"].as_u64().unwrap() > steps, "{again}");
-    assert!(again["status"].as_str().unwrap().starts_with("1 scopes with 1 entries"), "{again}");
+    assert!(again["status"].as_str().unwrap().starts_with("1 scope with 1 entry"), "{again}");
     world.run_job("ci-sweep");
 
     let jobs = world.ask(OPERATOR, &["jobs"]);

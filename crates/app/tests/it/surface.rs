@@ -70,6 +70,9 @@ fn the_server_tells_of_itself_and_stops_in_order() {
     assert_eq!(status["store"]["adopted_segments"], 1, "{status}");
     assert!(status["jobs"].as_array().unwrap().len() >= 2, "{status}");
 
+    let quota = machine.json(folder.path(), &["jobs", "--run", "quota"]);
+    assert_eq!(quota["status"], "1 namespace, 0 entries removed since the start", "{quota}");
+
     let doctor = machine.larder(folder.path(), &["doctor"]);
     assert_eq!(doctor.status.code(), Some(0), "{}", String::from_utf8_lossy(&doctor.stdout));
     assert_eq!(Machine::with_url("http://127.0.0.1:9").larder(folder.path(), &["doctor"]).status.code(), Some(3));

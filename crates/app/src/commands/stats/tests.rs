@@ -5,8 +5,8 @@ use super::table;
 #[test]
 fn an_object_reads_as_a_table() {
     let status = json!({
-        "version": "1", "doors": ["ci", "http"],
-        "store": {"stored_bytes": 2048, "chunks": 7, "poisoned": null}, "node": null, "namespaces": [],
+        "version": "1", "uptime_seconds": 5, "doors": ["ci", "http"],
+        "store": {"stored_bytes": 2048, "chunks": 7, "open_seconds": 0.003821659, "poisoned": null}, "node": null, "namespaces": [],
         "jobs": [{"name": "eviction", "state": "waiting", "status": "nothing to do"}],
     });
     assert_eq!(
@@ -14,7 +14,9 @@ fn an_object_reads_as_a_table() {
         "doors               ci, http\n\
          jobs eviction       waiting nothing to do\n\
          store chunks        7\n\
+         store open seconds  0.004\n\
          store stored bytes  2.0 KiB\n\
+         uptime seconds      5\n\
          version             1\n"
     );
 }
