@@ -1,5 +1,6 @@
 //! Puts the server together: the store, the cache over it, the doors on top, the jobs behind.
 
+mod disk;
 mod limits;
 mod node;
 mod sweep;
@@ -48,10 +49,8 @@ pub struct Server {
 /// When the data directory cannot be used, or a section of the configuration cannot be read.
 pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<Server> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let quota = match config.quota {
-        Some(quota) => quota.0,
-        None => automatic_quota(data)?,
-    };
+    disk::prepare(data)?;
+    let quota = config.quota.map_or_else(|| disk::automatic_quota(data), |quota| Ok(quota.0))?;
     let opening = Instant::now();
     let mut options = store_options(config, data, quota);
     let objects = objects(&config.bucket, environment)?;
@@ -160,31 +159,6 @@ fn bucket_options(section: &BucketSection, objects: Arc<Objects>) -> Result<Buck
         .map_err(|error| Error::new(ErrorKind::Failed, "open bucket", format!("no random bytes: {error}")))?;
     let quota = section.quota.map_or(u64::MAX, |quota| quota.0);
     Ok(BucketOptions::new(objects, section.url.clone(), quota, fresh_id))
-}
-
-/// What the directory takes now and half of what is free, at most 100 GiB.
-fn automatic_quota(data: &Path) -> Result<u64> {
-    const MOST: u64 = 100 << 30;
-    let failed = |source: std::io::Error| {
-        Error::new(ErrorKind::Failed, "measure disk", data.display().to_string()).with_source(source)
-    };
-    std::fs::create_dir_all(data).map_err(failed)?;
-    let disk = rustix::fs::statvfs(data).map_err(|errno| failed(errno.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let mut used = 0;
-    let mut folders = vec![data.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let kind = entry.metadata().map_err(failed)?;
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else {
-                used += kind.len();
-            }
-        }
-    }
-    Ok((used + free / 2).min(MOST))
 }
 
 fn open_doors(config: &Config, cache: &Cache) -> Result<Router> {

@@ -108,6 +108,9 @@ fn file(asked: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some((path, text))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(Error::invalid("read configuration", format!("{} is no text, so no TOML", path.display())))
+        }
         Err(error) => {
             Err(Error::invalid("read configuration", format!("{} cannot be read", path.display())).with_source(error))
         }

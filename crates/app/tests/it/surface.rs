@@ -34,6 +34,20 @@ fn a_wrong_key_of_the_configuration_names_the_right_one() {
 }
 
 #[test]
+fn what_cannot_be_a_configuration_or_a_data_directory_is_told_as_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
+    let file_name = file.to_str().unwrap();
+    let said = serve_fails(&["--config", file_name]);
+    assert!(said.contains(&format!("{file_name} is no text, so no TOML")), "{said}");
+    for quota in [&[][..], &["--quota", "1 GiB"]] {
+        let said = serve_fails(&[&["--listen", "127.0.0.1:0", "--data", file_name], quota].concat());
+        assert!(said.contains(&format!("{file_name} is a file (name another directory with --data")), "{said}");
+    }
+}
+
+#[test]
 fn a_second_server_on_one_directory_or_one_port_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
