@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{ByteSize, Listen, Span};
+use crate::config::{ByteSize, Listen, Quota, Span};
 
 pub use token::{NewToken, TokenCommand};
 
@@ -148,7 +148,7 @@ pub struct Serve {
     /// How many bytes the data directory may take, such as "50 GiB" [default: what it takes now and half of what is free,
     /// at most 100 GiB].
     #[arg(long, value_name = "SIZE")]
-    pub quota: Option<ByteSize>,
+    pub quota: Option<Quota>,
     /// The configuration file [default: $XDG_CONFIG_HOME/larder/larder.toml, if there is one].
     #[arg(long, env = "LARDER_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -330,7 +330,7 @@ pub struct Jobs {
 pub struct Gc {
     /// Change the quota first, until the server starts again.
     #[arg(long, value_name = "SIZE")]
-    pub quota: Option<ByteSize>,
+    pub quota: Option<Quota>,
 }
 
 /// Check a data directory.

@@ -50,7 +50,7 @@ pub struct Server {
 pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String, String>) -> Result<Server> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     disk::prepare(data)?;
-    let quota = config.quota.map_or_else(|| disk::automatic_quota(data), |quota| Ok(quota.0))?;
+    let quota = config.quota.map_or_else(|| disk::automatic_quota(data), |quota| Ok(quota.bytes()))?;
     let opening = Instant::now();
     let mut options = store_options(config, data, quota);
     let objects = objects(&config.bucket, environment)?;
@@ -80,7 +80,7 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     let rights = if is_everyones {
         config.upstream.job_grant()?.map_or(Rights::Open, Rights::Limited)
     } else {
-        CredentialSection::rights(&config.credentials)?
+        CredentialSection::rights(&config.credentials, &config.origins)?
     };
     let (node, above) = node::node(config, &tiers, quota, &clock).await?.unzip();
     let tiers = node.as_ref().map_or(tiers, Node::tiers);
@@ -168,15 +168,21 @@ fn open_doors(config: &Config, cache: &Cache) -> Result<Router> {
         let section = match sections.remove(door.name) {
             None => toml::Table::new(),
             Some(toml::Value::Table(table)) => table,
-            Some(_) => return Err(Error::invalid("read configuration", format!("door.{} is not a table", door.name))),
+            Some(_) => {
+                let key = format!("door.{}", door.name);
+                let message = format!("{key} must be a table; write [{key}]{}", config.origins.suffix(&key));
+                return Err(Error::invalid("read configuration", message));
+            }
         };
-        routes = routes.merge((door.open)(Section::new(door.name, section), cache.door(door.door_name()))?);
+        let section = Section::new(door.name, section).with_origins(config.origins.clone());
+        routes = routes.merge((door.open)(section, cache.door(door.door_name()))?);
     }
     if let Some(unknown) = sections.keys().next() {
         let known: Vec<&str> = DOORS.iter().map(|door| door.name).collect();
+        let origin = config.origins.suffix(&format!("door.{unknown}"));
         return Err(Error::invalid(
             "read configuration",
-            format!("there is no door {unknown:?}; the doors are {}", known.join(", ")),
+            format!("there is no door {unknown:?}; the doors are {}{origin}", known.join(", ")),
         ));
     }
     Ok(routes)

@@ -4,6 +4,8 @@ mod bucket;
 mod credentials;
 mod layers;
 mod listen;
+mod log;
+mod quota;
 mod settings;
 mod units;
 mod upstream;
@@ -13,12 +15,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use larder_base::{Error, Result};
+use larder_door::Origins;
 use serde::Deserialize;
 
 pub use bucket::BucketSection;
 pub use credentials::CredentialSection;
 pub use layers::{Layers, misspelt};
 pub use listen::{Listen, ListenAddress, SocketMode};
+pub use log::{LogFormat, LogSection};
+pub use quota::Quota;
 pub use settings::{SETTINGS, Setting};
 pub use units::{ByteLimit, ByteSize, Span};
 pub use upstream::UpstreamSection;
@@ -34,7 +39,7 @@ pub struct Config {
     /// The data directory; the default depends on the user.
     pub data: Option<PathBuf>,
     /// How many bytes the data directory may take.
-    pub quota: Option<ByteSize>,
+    pub quota: Option<Quota>,
     /// How the store keeps things.
     pub store: StoreSection,
     /// The object store.
@@ -51,6 +56,9 @@ pub struct Config {
     pub credentials: Vec<CredentialSection>,
     /// One table a door, handed to it untouched.
     pub door: toml::Table,
+    /// Where the values came from.
+    #[serde(skip)]
+    pub origins: Origins,
 }
 
 /// `[store]`
@@ -121,33 +129,6 @@ pub enum Durability {
     Relaxed,
 }
 
-/// `[log]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogSection {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter of such by module.
-    pub level: String,
-    /// The form of a line.
-    pub format: LogFormat,
-}
-
-impl Default for LogSection {
-    fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Text }
-    }
-}
-
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Config {
     /// Refuses what would be unsafe: an address that others can reach, without credentials. `has_tokens` says whether any
     /// were given out for the data directory.
@@ -167,15 +148,16 @@ impl Config {
         }
         let level = self.store.compression_level;
         if !(-7..=19).contains(&level) {
-            return Err(Error::invalid(
-                "read configuration",
-                format!("store.compression_level is {level}; it must be -7 to 19"),
-            ));
+            return Err(self.refusal("store.compression_level", &format!("is {level}; it must be -7 to 19")));
         }
         if !(1 << 20..=1 << 30).contains(&self.store.segment_size.0) {
-            return Err(Error::invalid("read configuration", "store.segment_size must be 1 MiB to 1 GiB".to_owned()));
+            return Err(self.refusal("store.segment_size", "must be 1 MiB to 1 GiB"));
         }
         Ok(())
+    }
+
+    fn refusal(&self, key: &str, why: &str) -> Error {
+        Error::invalid("read configuration", format!("{key} {why}{}", self.origins.suffix(key)))
     }
 }
 

@@ -9,9 +9,11 @@ mod door;
 pub mod golden;
 mod section;
 mod size;
+mod table;
 
 pub use body::{RangeHeader, body_of, content_length, range_of, stream_of_body};
 pub use credential::credential_of;
 pub use door::{Door, Exchange, Helper, HelperContext};
-pub use section::{Section, explain_toml_error};
+pub use section::Section;
 pub use size::ByteCount;
+pub use table::{Origins, read_table};

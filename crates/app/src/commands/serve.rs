@@ -8,7 +8,6 @@ use std::time::Duration;
 use larder_base::{Error, ErrorKind, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::cli;
 use crate::compose::{compose, data_directory};
@@ -26,7 +25,7 @@ pub fn run(options: &cli::Serve, environment: &BTreeMap<String, String>) -> Resu
     let config = configuration(options, environment)?;
     let data = data_directory(config.data.as_deref(), environment)?;
     config.check(TokenFile::exists(&data))?;
-    log_to_standard_error(&config.log)?;
+    log_to_standard_error(&config.log);
     for slip in misspelt(environment) {
         warn!("{slip}");
     }
@@ -89,7 +88,7 @@ pub fn configuration(options: &cli::Serve, environment: &BTreeMap<String, String
         layers.flag("--data", "data", data.display().to_string());
     }
     if let Some(quota) = options.quota {
-        layers.flag("--quota", "quota", quota.0.to_string());
+        layers.flag("--quota", "quota", quota.bytes().to_string());
     }
     layers.config()
 }
@@ -117,11 +116,8 @@ fn file(asked: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<
     }
 }
 
-fn log_to_standard_error(section: &LogSection) -> Result<()> {
-    let filter = EnvFilter::try_new(&section.level).map_err(|error| {
-        Error::invalid("read configuration", format!("log.level {:?} is no filter", section.level)).with_source(error)
-    })?;
-    let mut lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+fn log_to_standard_error(section: &LogSection) {
+    let mut lines = tracing_subscriber::fmt().with_env_filter(section.level.filter()).with_writer(std::io::stderr);
     if !std::io::stderr().is_terminal() {
         lines = lines.with_ansi(false);
     }
@@ -129,5 +125,4 @@ fn log_to_standard_error(section: &LogSection) -> Result<()> {
         LogFormat::Text => lines.with_target(false).init(),
         LogFormat::Json => lines.json().init(),
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use larder_base::Result;
 use serde_json::Value;
 
 use crate::cli;
-use crate::config::ByteSize;
+use crate::config::{ByteSize, Quota};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::out;
@@ -22,7 +22,7 @@ pub fn stats(context: &Context) -> Result<Exit> {
 
 /// Has the server bring its data under the quota.
 pub fn gc(context: &Context, options: &cli::Gc) -> Result<Exit> {
-    let quota = options.quota.map(|quota| quota.0);
+    let quota = options.quota.map(Quota::bytes);
     let done = context.runtime.block_on(context.server()?.collect_garbage(quota))?;
     if context.global.json {
         out!("{done}");

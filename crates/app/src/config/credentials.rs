@@ -1,7 +1,8 @@
 //! `[[credentials]]`: who may do what.
 
-use larder_base::{Result, Scope};
+use larder_base::{Error, Result, Scope};
 use larder_cache::{Grant, Rights};
+use larder_door::Origins;
 use serde::Deserialize;
 
 /// What the holder of one token may do.
@@ -38,20 +39,31 @@ impl CredentialSection {
     ///
     /// # Errors
     /// [`larder_base::ErrorKind::Invalid`] for a malformed hash, namespace or scope, and for rights through which what a
-    /// pull request wrote would reach another scope.
-    pub fn rights(sections: &[Self]) -> Result<Rights> {
-        let grant = |section: &Self| -> Result<Grant> {
-            let grant = Grant {
-                principal: section.name.as_str().into(),
-                token: section.token_sha256.parse()?,
-                namespaces: section.namespaces.parse()?,
-                read: section.read.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
-                write: section.write.as_deref().map(str::parse).transpose()?,
-                admin: section.admin,
-            };
-            grant.check()?;
-            Ok(grant)
+    /// pull request wrote would reach another scope. The message names the credential and where it came from.
+    pub fn rights(sections: &[Self], origins: &Origins) -> Result<Rights> {
+        let grant = |section: &Self| {
+            section.grant().map_err(|error| {
+                let (name, origin) = (&section.name, origins.suffix("credentials"));
+                let told =
+                    Error::invalid("read configuration", format!("credential {name:?}: {}{origin}", error.message()));
+                error.hint().into_iter().fold(told, Error::with_hint)
+            })
         };
         sections.iter().map(grant).collect::<Result<_>>().map(Rights::Tokens)
+    }
+
+    fn grant(&self) -> Result<Grant> {
+        let grant = Grant {
+            principal: self.name.as_str().into(),
+            token: self.token_sha256.parse().map_err(|error: Error| {
+                Error::invalid("read configuration", format!("token_sha256: {}", error.message()))
+            })?,
+            namespaces: self.namespaces.parse()?,
+            read: self.read.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
+            write: self.write.as_deref().map(str::parse).transpose()?,
+            admin: self.admin,
+        };
+        grant.check()?;
+        Ok(grant)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use larder_base::{Error, Result};
-use larder_door::explain_toml_error;
+use larder_door::{Origins, read_table};
 
 use super::{Config, SETTINGS};
 use crate::words::nearest;
@@ -34,7 +34,7 @@ impl fmt::Display for Source {
 #[derive(Debug, Default)]
 pub struct Layers {
     table: toml::Table,
-    sources: BTreeMap<String, Source>,
+    origins: Origins,
 }
 
 impl Layers {
@@ -64,7 +64,7 @@ impl Layers {
         for setting in SETTINGS {
             if let Some(value) = variables.get(&setting.variable()).filter(|value| !value.is_empty()) {
                 let value = if setting.is_text() { toml::Value::String(value.clone()) } else { value_of(value) };
-                self.set(setting.key, value, Source::Variable(setting.variable()));
+                self.set(setting.key, value, &Source::Variable(setting.variable()));
             }
         }
         for (name, value) in variables {
@@ -72,7 +72,7 @@ impl Layers {
                 let prefix = format!("LARDER_DOOR_{}_", door.replace('-', "_").to_uppercase());
                 if let Some(key) = name.strip_prefix(&prefix) {
                     let key = format!("door.{door}.{}", key.to_lowercase());
-                    self.set(&key, value_of(value), Source::Variable(name.clone()));
+                    self.set(&key, value_of(value), &Source::Variable(name.clone()));
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Layers {
 
     /// Adds a flag of the command line.
     pub fn flag(&mut self, flag: &'static str, key: &str, value: impl Into<String>) {
-        self.set(key, toml::Value::String(value.into()), Source::Flag(flag));
+        self.set(key, toml::Value::String(value.into()), &Source::Flag(flag));
     }
 
     /// The configuration that the layers make.
@@ -97,32 +97,13 @@ impl Layers {
         {
             bucket.remove("quota");
         }
-        // One table at a time, so that a message can name it.
-        for section in ["store", "log", "limits", "bucket", "upstream"] {
-            if let Some(toml::Value::Table(table)) = self.table.get(section) {
-                let only: toml::Table = [(section.to_owned(), toml::Value::Table(table.clone()))].into_iter().collect();
-                if let Err(error) = only.try_into::<Config>() {
-                    return Err(self.explain(section, &error));
-                }
-            }
-        }
-        self.table.clone().try_into().map_err(|error| self.explain("", &error))
+        let mut config: Config = read_table("", self.table, &self.origins)?;
+        config.origins = self.origins;
+        Ok(config)
     }
 
-    fn explain(&self, section: &str, error: &toml::de::Error) -> Error {
-        let message = explain_toml_error(section, error.message());
-        // The value that was refused is the one whose key or text the message quotes.
-        let source = self
-            .sources
-            .iter()
-            .find(|(key, _)| key.starts_with(section) && mentions(&message, key, &self.table))
-            .map(|(_, source)| format!(" (from {source})"))
-            .unwrap_or_default();
-        Error::invalid("read configuration", format!("{message}{source}"))
-    }
-
-    fn set(&mut self, key: &str, value: toml::Value, source: Source) {
-        self.sources.insert(key.to_owned(), source);
+    fn set(&mut self, key: &str, value: toml::Value, source: &Source) {
+        self.origins.note(key, source.to_string());
         let mut table = &mut self.table;
         let mut parts = key.split('.').peekable();
         while let Some(part) = parts.next() {
@@ -131,35 +112,22 @@ impl Layers {
                 return;
             }
             let inner = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            if !inner.is_table() {
-                *inner = toml::Value::Table(toml::Table::new());
-            }
-            table = inner.as_table_mut().expect("it was made a table above");
+            // What is no table here is refused when the whole is read.
+            let Some(inner) = inner.as_table_mut() else { return };
+            table = inner;
         }
     }
 
     fn note(&mut self, key: &str, value: &toml::Value, source: &Source) {
-        if let toml::Value::Table(table) = value {
-            for (inner, value) in table {
-                self.note(&format!("{key}.{inner}"), value, source);
+        match value {
+            toml::Value::Table(table) if !table.is_empty() => {
+                for (inner, value) in table {
+                    self.note(&format!("{key}.{inner}"), value, source);
+                }
             }
-        } else {
-            self.sources.insert(key.to_owned(), source.clone());
+            _ => self.origins.note(key, source.to_string()),
         }
     }
-}
-
-/// Whether a message is about a key: it quotes its last part, or its value.
-fn mentions(message: &str, key: &str, table: &toml::Table) -> bool {
-    let last = key.rsplit('.').next().unwrap_or(key);
-    let mut value = None;
-    let mut at = Some(table);
-    for part in key.split('.') {
-        value = at.and_then(|table| table.get(part));
-        at = value.and_then(toml::Value::as_table);
-    }
-    let quoted = value.and_then(toml::Value::as_str).is_some_and(|text| message.contains(&format!("{text:?}")));
-    message.contains(&format!("`{last}`")) || quoted
 }
 
 /// What to tell of variables that begin as ours do and are nearly one of ours: most likely a slip.

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Deserializer};
+
+use super::units::Written;
 
 /// Addresses to listen on, at least one, as a list with commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl fmt::Display for ListenAddress {
 
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        Written { expected: "an address in quotes, such as \"127.0.0.1:7979\"", number: None }.read(deserializer)
     }
 }
 
@@ -97,12 +98,19 @@ impl Default for SocketMode {
     }
 }
 
+impl FromStr for SocketMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if mode <= 0o777 => Ok(Self(mode)),
+            _ => Err(format!("{text:?} is no mode; write permissions in octal, such as \"660\"")),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for SocketMode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match u32::from_str_radix(&text, 8) {
-            Ok(mode) if mode <= 0o777 => Ok(Self(mode)),
-            _ => Err(D::Error::custom(format!("{text:?} is no mode; write permissions in octal, such as \"660\""))),
-        }
+        Written { expected: "permissions in quotes, such as \"660\"", number: None }.read(deserializer)
     }
 }

@@ -45,8 +45,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "quota",
         default: "\"auto\"",
-        about: "How many bytes the data directory may take, such as \"50 GiB\". \"auto\" is what it takes now and half of \
-                what is free, at most 100 GiB.",
+        about: "How many bytes the data directory may take, such as \"50 GiB\"; at least 16 MiB. \"auto\" is what it takes \
+                now and half of what is free, at most 100 GiB.",
     },
     Setting {
         key: "store.retention",

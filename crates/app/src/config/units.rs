@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Unexpected, Visitor};
 
 /// Bytes: a number, or a number with `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `KB`, `MB`, `GB`, `TB` (of 1000).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,39 +99,56 @@ impl FromStr for Span {
     }
 }
 
+/// Reads a value from text as people write it, or from a whole number where one makes sense.
+pub(super) struct Written<T> {
+    /// What it must be, where it is neither.
+    pub expected: &'static str,
+    /// What a number means.
+    pub number: Option<fn(u64) -> Result<T, String>>,
+}
+
+impl<T: FromStr<Err = String>> Written<T> {
+    /// Reads it.
+    pub(super) fn read<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<T: FromStr<Err = String>> Visitor<'_> for Written<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        match (self.number, u64::try_from(number)) {
+            (Some(of), Ok(number)) => of(number).map_err(E::custom),
+            _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Number(u64),
-            Text(String),
-        }
-        match Form::deserialize(deserializer)? {
-            Form::Number(bytes) => Ok(Self(bytes)),
-            Form::Text(text) => text.parse().map_err(de::Error::custom),
-        }
+        Written { expected: "a size such as \"50 GiB\"", number: Some(|bytes| Ok(Self(bytes))) }.read(deserializer)
     }
 }
 
 impl<'de> Deserialize<'de> for ByteLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Number(u64),
-            Text(String),
-        }
-        match Form::deserialize(deserializer)? {
-            Form::Number(bytes) => Ok(Self(Some(bytes))),
-            Form::Text(text) => text.parse().map_err(de::Error::custom),
-        }
+        let number = |bytes| Ok(Self(Some(bytes)));
+        Written { expected: "a size such as \"50 GiB\", or \"none\"", number: Some(number) }.read(deserializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        Written { expected: "a time span such as \"3h\"", number: None }.read(deserializer)
     }
 }
 

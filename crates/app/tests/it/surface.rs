@@ -20,6 +20,10 @@ fn a_wrong_key_of_the_configuration_names_the_right_one() {
         ("[store]\nretentoin = '1h'", "did you mean `retention`?"),
         ("[door.http]\nmax_valeu = 5", "did you mean `max_value`?"),
         ("[door.htpp]\n", "there is no door \"htpp\""),
+        ("[door.ci]\nurl_seconds = 'x'", "door.ci.url_seconds must be a whole number, 0 or more (from "),
+        ("[door]\nci = 3", "door.ci must be a table; write [door.ci] (from "),
+        ("[log]\nlevel = 'inof'", "log.level: \"inof\" is no level; did you mean info? (from "),
+        ("[[credentials]]\nname = 'ci'\ntoken_sha256 = 'zz'", "credential \"ci\": token_sha256: a token's hash is"),
         ("listen = '0.0.0.0:0'", "[[credentials]]"),
     ] {
         fs::write(&file, text).unwrap();
@@ -39,11 +43,26 @@ fn what_cannot_be_a_configuration_or_a_data_directory_is_told_as_what_it_is() {
     let file = folder.path().join("file");
     fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
     let file_name = file.to_str().unwrap();
-    let said = serve_fails(&["--config", file_name]);
+    let said = serve_fails(&["--config", file_name, "--data", file_name]);
     assert!(said.contains(&format!("{file_name} is no text, so no TOML")), "{said}");
     for quota in [&[][..], &["--quota", "1 GiB"]] {
         let said = serve_fails(&[&["--listen", "127.0.0.1:0", "--data", file_name], quota].concat());
         assert!(said.contains(&format!("{file_name} is a file (name another directory with --data")), "{said}");
+    }
+}
+
+#[test]
+fn a_quota_that_no_save_fits_in_is_refused_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    // A server that took the quota would end at this, and not run on.
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let serve = ["serve", "--quota", "5", "--listen", "127.0.0.1:0", "--data", file.to_str().unwrap()];
+    for command_line in [&serve[..], &["gc", "--quota", "5"]] {
+        let output = command().args(command_line).env("HOME", "/nonexistent").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("did you mean \"5 GiB\"?"), "{said}");
     }
 }
 

@@ -1,6 +1,7 @@
 use serde::Deserialize;
 
 use super::Section;
+use crate::Origins;
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -31,7 +32,12 @@ fn an_unknown_key_names_the_nearest() {
 }
 
 #[test]
-fn a_wrong_type_names_the_section() {
+fn a_wrong_type_names_the_key_and_where_it_came_from() {
     let message = parse("max_value = 'many'").unwrap_err();
-    assert!(message.contains("in [door.http]"), "{message}");
+    assert_eq!(message, "read configuration: door.http.max_value must be a whole number, 0 or more");
+    let mut origins = Origins::default();
+    origins.note("door.http.max_value", "larder.toml");
+    let section = Section::new("http", "max_value = 'many'".parse().unwrap()).with_origins(origins);
+    let message = section.parse::<Sample>().unwrap_err().to_string();
+    assert!(message.ends_with("0 or more (from larder.toml)"), "{message}");
 }

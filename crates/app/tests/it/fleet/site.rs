@@ -1,6 +1,8 @@
 //! The machines of a fleet: a server with a bucket and tokens, and nodes on which jobs run without any.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -196,8 +198,22 @@ impl Fleet {
     /// As that, and leaves nothing on the disk that is there too.
     pub fn leave_all_to_the_bucket(&self) {
         self.ship_all();
-        self.ask(&["gc", "--quota", "1 B"]);
+        self.drop_all();
         self.ask(&["gc", "--quota", "1 GiB"]);
+    }
+
+    /// Has the server bring its data under a quota that the command line refuses as too small for a store.
+    fn drop_all(&self) {
+        let mut server = UnixStream::connect(self.socket()).unwrap();
+        let token = &self.operator;
+        let request = format!(
+            "POST /gc?quota=1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+             content-length: 0\r\n\r\n"
+        );
+        server.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        server.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 
     /// A command of a client that talks to the server itself, with the token of a trusted job.
