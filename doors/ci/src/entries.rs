@@ -129,7 +129,8 @@ pub(crate) async fn show(
     shown.map(axum::Json).ok_or_else(|| no_such_entry(&key))
 }
 
-/// Removes the entry under a key, from one scope or from the caller's own. With `dry_run` it only says what it would do.
+/// Removes the entry under a key: from one scope; from the caller's own; or, for an administrator who names none, from
+/// every one that has it. With `dry_run` it only says what it would do.
 #[utoipa::path(delete, path = "/ci/v1/{namespace}/entry",
     params(("namespace" = String, Path), ("key" = String, Query), ("scope" = Option<String>, Query),
         ("dry_run" = Option<bool>, Query)),
@@ -140,27 +141,46 @@ pub(crate) async fn purge(
     Asked(query): Asked<EntryQuery>,
 ) -> Result<axum::Json<PurgeAnswer>, Failure> {
     let key: Key = query.key.parse()?;
-    let scope = match request::scope(query.scope.as_deref())? {
-        Some(scope) => scope,
-        None => caller.write_scope()?.clone(),
-    };
-    let mut answer = PurgeAnswer { dry_run: query.dry_run, ..PurgeAnswer::default() };
-    let found = match in_scope(&caller, &scope) {
-        Some(reader) => ci.cache().lookup(&reader, &key, Access::Check).await?,
-        // Whether it is there is not told; that it may not be removed is.
-        None => Lookup::Miss(larder_cache::MissReason::Absent),
-    };
-    if let Lookup::Hit(found) = &found {
-        answer.entries.push(saved::listed(&found.address, &found.entry));
-    }
+    let scope = purged_scope(&caller, query.scope.as_deref())?;
+    let mut found = under(&ci, &caller, scope.as_ref(), &key).await?;
     if !query.dry_run {
+        let mut gone = Vec::with_capacity(found.len());
+        for listed in found {
+            if ci.cache().purge(&caller, &listed.address).await? {
+                gone.push(listed);
+            }
+        }
+        found = gone;
+    }
+    // Whether a scope has it is not told to whom may not see that; that nothing may be removed there is.
+    if let Some(scope) = scope.filter(|_| found.is_empty() && !query.dry_run) {
         let namespace = caller.namespace().clone();
         let address = EntryAddress { namespace, scope, door: ci.cache().name().clone(), key };
-        if !ci.cache().purge(&caller, &address).await? {
-            answer.entries.clear();
+        ci.cache().purge(&caller, &address).await?;
+    }
+    let entries = found.iter().map(saved::line).collect();
+    Ok(axum::Json(PurgeAnswer { entries, dry_run: query.dry_run, next: None }))
+}
+
+/// The entries under a key, complete or not, in one scope or in all that the caller may see.
+async fn under(ci: &Ci, caller: &Caller, scope: Option<&Scope>, key: &Key) -> Result<Vec<Listed>, Failure> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = ci.cache().list(caller, scope, key.as_str(), after.as_deref(), PAGE_MAX as usize).await?;
+        found.extend(page.entries.into_iter().filter(|listed| listed.address.key == *key));
+        after = page.next;
+        if after.is_none() {
+            return Ok(found);
         }
     }
-    Ok(axum::Json(answer))
+}
+
+/// The one scope that a purge is of; every one for an administrator who names none.
+fn purged_scope(caller: &Caller, named: Option<&str>) -> Result<Option<Scope>, Failure> {
+    Ok(match request::scope(named)? {
+        None if !caller.is_admin() => Some(caller.write_scope()?.clone()),
+        scope => scope,
+    })
 }
 
 /// Which entries are to be removed.
@@ -188,10 +208,7 @@ pub(crate) async fn purge_all(
     Asker(caller): Asker,
     Asked(query): Asked<PurgeQuery>,
 ) -> Result<axum::Json<PurgeAnswer>, Failure> {
-    let scope = match request::scope(query.scope.as_deref())? {
-        None if !caller.is_admin() => Some(caller.write_scope()?.clone()),
-        scope => scope,
-    };
+    let scope = purged_scope(&caller, query.scope.as_deref())?;
     let after = query.after.as_deref();
     let page = ci.cache().list(&caller, scope.as_ref(), &query.prefix, after, PAGE_MAX as usize).await?;
     let mut entries = Vec::with_capacity(page.entries.len());

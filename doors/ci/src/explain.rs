@@ -37,7 +37,8 @@ pub(crate) async fn explain(
         _ => near(&ci, &caller, &key, &found).await?,
     };
     let scopes = caller.read_scopes().iter().map(Scope::to_string).collect();
-    Ok(axum::Json(ExplainAnswer { steps, scopes, near }))
+    let writes = caller.write_scope().ok().map(Scope::to_string);
+    Ok(axum::Json(ExplainAnswer { steps, scopes, writes, near }))
 }
 
 fn step(tried: &str, how: Match, outcome: &Lookup) -> ExplainStep {

@@ -138,6 +138,9 @@ pub struct ExplainAnswer {
     pub steps: Vec<ExplainStep>,
     /// The scopes that were looked through, in order.
     pub scopes: Vec<String>,
+    /// The scope that what this caller saves lands in; absent when it may only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<String>,
     /// Entries that the lookup did not take but that have much in common with the key, the nearest first.
     pub near: Vec<Near>,
 }

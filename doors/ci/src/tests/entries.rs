@@ -131,6 +131,33 @@ async fn a_purge_removes_one_or_all_of_a_prefix_and_first_says_what_it_would() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_administrator_purges_a_key_from_every_scope_though_it_may_write_none() {
+    let world = World::with_tokens();
+    let server = filled(&world).await;
+    let operator = server.with_token("operator");
+    let scopes = |answer: &Value| -> Vec<String> {
+        answer["entries"].as_array().unwrap().iter().map(|entry| entry["scope"].to_string()).collect()
+    };
+    let (status, dry) = operator.delete("entry?key=linux/rust-2&dry_run=true").await;
+    assert_eq!((status, scopes(&dry)), (StatusCode::OK, vec!["\"pr/7\"".to_owned(), "\"trusted\"".to_owned()]));
+    assert_eq!(scopes(&operator.delete("entry?key=linux/rust-2").await.1), scopes(&dry));
+    let left = operator.get("entries").await.1;
+    assert_eq!(keys(&left), ["linux/rust-3", "mac", "linux/rust-1", "linux/a%20b"], "and no other key");
+    assert_eq!(keys(&operator.delete("entry?key=linux/rust").await.1), [""; 0], "a key is not a prefix");
+    assert_eq!(keys(&operator.delete("entry?key=mac").await.1), ["mac"]);
+    // Who is no administrator and may not write is refused as before.
+    assert_eq!(server.with_token("reader").delete("entry?key=linux/rust-1").await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn explain_tells_where_a_save_would_go() {
+    let server = World::with_tokens().start();
+    let explain = async |token: &str| server.with_token(token).post("explain", json!({ "key": "k" })).await.1;
+    assert_eq!(explain("pr").await["writes"], "pr/7");
+    assert_eq!(explain("reader").await["writes"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
 async fn explain_tells_each_step_and_what_is_near_and_why_it_was_not_taken() {
     let world = World::with_tokens();
     let server = filled(&world).await;

@@ -44,7 +44,8 @@ impl World {
     }
 
     /// A world where tokens are needed: `trusted` and `other` write the trusted scope, `pr` writes `pr/7` and reads both,
-    /// `next` does that with `pr/8`, `apart` writes `pr/7` and reads `trusted`, `reader` only reads, `admin` sees and removes everything.
+    /// `next` does that with `pr/8`, `apart` writes `pr/7` and reads `trusted`, `reader` only reads, `admin` sees and removes everything,
+    /// `operator` too and writes nothing.
     pub(super) fn with_tokens() -> Self {
         let grant = |token: &str, read: &[&str], write: Option<&str>, admin| Grant {
             principal: token.into(),
@@ -62,6 +63,7 @@ impl World {
             grant("apart", &["trusted"], Some("pr/7"), false),
             grant("reader", &["trusted"], None, false),
             grant("admin", &["trusted"], Some("trusted"), true),
+            grant("operator", &["trusted"], None, true),
         ]);
         Self { rights, ..Self::new() }
     }
