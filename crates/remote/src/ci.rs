@@ -181,7 +181,8 @@ impl CiClient {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let call = Call { method, url: self.resolve(path), headers, body, wait };
+        let advice = Some(answer::START_ONE);
+        let call = Call { method, url: self.resolve(path), headers, body, wait, advice };
         self.http.exchange(&call, ANSWER_MAX_BYTES).await
     }
 

@@ -75,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// How long, beyond the usual, the server may be silent because it was asked to wait.
     pub(crate) wait: Duration,
+    /// What the reader can do where nobody takes the connection, as far as whoever calls knows.
+    pub(crate) advice: Option<&'static str>,
 }
 
 impl HttpClient {
@@ -159,7 +161,7 @@ impl HttpClient {
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = url;
         *request.headers_mut() = call.headers.clone();
-        self.send(request, call.wait).await
+        self.send(request, call.wait, call.advice).await
     }
 
     /// Sends a request once, for a caller that repeats by rules of its own. Its answer's body stalls for no longer than the
@@ -169,10 +171,15 @@ impl HttpClient {
     /// [`ErrorKind::Unavailable`] when no answer came; what the source of the body failed with.
     pub(crate) async fn send_once(&self, request: Request<Payload>, wait: Duration) -> Result<Response<BlobStream>> {
         let idle = self.inner.policy.idle;
-        Ok(self.send(request, wait).await?.map(|body| body::receiving(body, idle)))
+        Ok(self.send(request, wait, None).await?.map(|body| body::receiving(body, idle)))
     }
 
-    async fn send(&self, request: Request<Payload>, wait: Duration) -> Result<Response<Incoming>> {
+    async fn send(
+        &self,
+        request: Request<Payload>,
+        wait: Duration,
+        advice: Option<&'static str>,
+    ) -> Result<Response<Incoming>> {
         let progress = Progress::now();
         let mut request = request.map(|payload| Sending::new(&payload, progress.clone()));
         if request.uri().scheme_str() == Some(unix::SCHEME) {
@@ -192,12 +199,7 @@ impl HttpClient {
             match timeout_at(deadline, &mut response).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => {
-                    if let Some(failure) = progress.failure() {
-                        return Err(failure);
-                    }
-                    let what = if error.is_connect() { "cannot be reached" } else { "broke the connection" };
-                    let message = format!("the server at {origin} {what}: {}", innermost(&error));
-                    return Err(Error::new(ErrorKind::Unavailable, "send request", message).with_source(error));
+                    return Err(progress.failure().unwrap_or_else(|| unanswered(&origin, &error, advice)));
                 }
                 Err(_) if progress.last() + idle > deadline => {}
                 Err(_) => {
@@ -265,9 +267,39 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// What may be shown of a URL: a signed one holds a permission in its query.
 fn origin_of(uri: &http::Uri) -> String {
     if uri.scheme_str() == Some(unix::SCHEME) {
-        return unix::path_of(uri.host().unwrap_or_default()).unwrap_or_default().display().to_string();
+        let path = unix::path_of(uri.host().unwrap_or_default()).unwrap_or_default();
+        return format!("unix:{}", path.display());
     }
     format!("{}://{}", uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", http::uri::Authority::as_str))
+}
+
+/// A request that got no answer. Its cause is told in the message, and only the innermost: what lies between is ours.
+fn unanswered(origin: &str, error: &hyper_util::client::legacy::Error, advice: Option<&'static str>) -> Error {
+    let failed = |message| Error::new(ErrorKind::Unavailable, "send request", message);
+    if !error.is_connect() {
+        return failed(format!("the server at {origin} broke the connection: {}", innermost(error)));
+    }
+    if is_no_tls(error) {
+        return failed(format!("the server at {origin} does not speak TLS"))
+            .with_hint("is it a server of plain HTTP? Then its address begins with http://");
+    }
+    let failure = failed(format!("the server at {origin} cannot be reached: {}", innermost(error)));
+    match advice {
+        Some(advice) => failure.with_hint(advice),
+        None => failure,
+    }
+}
+
+/// Whether the first bytes that came over a connection were no TLS.
+fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    // An I/O error leaves itself out of the chain and stands for what it wraps.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let deeper = match wrapped {
+        Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
+        None => error.source(),
+    };
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
+        || deeper.is_some_and(is_no_tls)
 }
 
 /// The cause at the end of the chain: "connection refused" says more than "client error".

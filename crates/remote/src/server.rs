@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use larder_base::{Error, ErrorKind, Result};
 use serde_json::Value;
 
+use crate::ci::answer;
 use crate::http::Call;
 use crate::url::escape;
 use crate::{HttpClient, ServerUrl};
@@ -112,36 +113,49 @@ impl ServerClient {
     pub async fn exchange(&self, request: Request<Bytes>, wait: Duration) -> Result<Response<Bytes>> {
         let (head, body) = request.into_parts();
         let mut headers: HeaderMap = head.headers;
-        let url = if head.uri.scheme().is_some() {
-            head.uri.to_string()
+        let (url, advice) = if head.uri.scheme().is_some() {
+            (head.uri.to_string(), None)
         } else {
             if let Some(authorization) = &self.authorization
                 && !headers.contains_key(AUTHORIZATION)
             {
                 headers.insert(AUTHORIZATION, authorization.clone());
             }
-            self.server.with_path(&head.uri)
+            (self.server.with_path(&head.uri), Some(answer::START_ONE))
         };
-        let call = Call { method: head.method, url, headers, body, wait };
+        let call = Call { method: head.method, url, headers, body, wait, advice };
         self.http.exchange(&call, ANSWER_MAX_BYTES).await
     }
 
     async fn json(&self, request: Request<Bytes>, wait: Duration) -> Result<Value> {
         let what = if request.method() == Method::GET { "ask server" } else { "have server act" };
-        let answer = self.exchange(request, wait).await?;
-        let status = answer.status();
-        if !status.is_success() {
-            let kind = match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Denied,
-                status if status.is_server_error() => ErrorKind::Unavailable,
-                _ => ErrorKind::Failed,
-            };
-            let said: String = String::from_utf8_lossy(answer.body()).trim().chars().take(300).collect();
-            return Err(Error::new(kind, what, format!("{} answered {status}: {said}", self.server)));
+        let response = self.exchange(request, wait).await?;
+        if !response.status().is_success() {
+            return Err(refusal(what, self.server.as_str(), &response));
         }
-        serde_json::from_slice(answer.body()).map_err(|error| {
-            Error::new(ErrorKind::Failed, what, format!("{} is no Larder server, it seems", self.server))
-                .with_source(error)
-        })
+        serde_json::from_slice(response.body())
+            .map_err(|_| answer::unreadable(format!("{} answered nothing that a Larder server says", self.server)))
     }
 }
+
+/// The failure that an answer of the server's own pages tells of: one line of plain text.
+fn refusal(what: &'static str, server: &str, response: &Response<Bytes>) -> Error {
+    let status = response.status();
+    let said = std::str::from_utf8(response.body()).unwrap_or_default().trim();
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_line = content_type.is_some_and(|value| value.starts_with("text/plain")) && said.lines().count() == 1;
+    // A page that it does not have is none of its words: any server says that.
+    if !is_line || status == StatusCode::NOT_FOUND {
+        return answer::failure(server, response);
+    }
+    let kind = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Denied,
+        status if status.is_server_error() => ErrorKind::Unavailable,
+        _ => ErrorKind::Failed,
+    };
+    let said: String = said.chars().take(300).collect();
+    Error::new(kind, what, format!("{server} answered {status}: {said}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,7 @@ impl SignedUrl {
     }
 
     fn call(&self, method: Method, body: Bytes) -> Call {
-        Call { method, url: self.url.clone(), headers: self.headers.clone(), body, wait: Duration::ZERO }
+        Call { method, url: self.url.clone(), headers: self.headers.clone(), body, wait: Duration::ZERO, advice: None }
     }
 }
 

@@ -75,7 +75,14 @@ impl UpstreamTier {
     }
 
     fn call(&self, method: Method, namespace: &Namespace, path: &str, body: Bytes) -> Call {
-        Call { method, url: self.address(namespace, path), headers: self.headers(), body, wait: Duration::ZERO }
+        Call {
+            method,
+            url: self.address(namespace, path),
+            headers: self.headers(),
+            body,
+            wait: Duration::ZERO,
+            advice: None,
+        }
     }
 
     /// The body of an answer that is a success.

@@ -10,6 +10,9 @@ use super::{Found, Lookup, ManifestAddress};
 
 const OPERATION: &str = "read answer";
 
+/// What to do where no server is.
+pub(crate) const START_ONE: &str = "start one with `larder serve`, or set LARDER_URL";
+
 /// An answer that a server of this protocol does not give.
 pub(crate) fn unreadable(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Failed, OPERATION, message)

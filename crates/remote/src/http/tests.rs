@@ -16,6 +16,7 @@ fn call(url: &str, body: &'static [u8]) -> Call {
         headers: HeaderMap::new(),
         body: Bytes::from_static(body),
         wait: Duration::ZERO,
+        advice: None,
     }
 }
 
@@ -78,6 +79,38 @@ async fn a_server_that_is_not_there_is_named_without_what_is_secret() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains(&url) && error.message().contains("cannot be reached"), "{error}");
     assert!(!error.message().contains("secret"), "{error}");
+    // Its cause is told once, and what to do about it by whoever knows.
+    assert!(error.message().contains("onnection refused"), "{error}");
+    assert!(std::error::Error::source(&error).is_none(), "{error:?}");
+    assert_eq!(error.hint(), None);
+    let advised = Call { advice: Some("start one"), ..call(&url, b"") };
+    assert_eq!(impatient().exchange(&advised, 100).await.unwrap_err().hint(), Some("start one"));
+}
+
+#[tokio::test]
+async fn a_socket_that_is_not_there_is_named_as_people_write_it() {
+    let url: crate::ServerUrl = "unix:/nowhere/larder.sock".parse().unwrap();
+    let call = Call { url: url.with_path("/healthz"), ..call("", b"") };
+    let error = impatient().exchange(&call, 100).await.unwrap_err();
+    assert!(error.message().contains("the server at unix:/nowhere/larder.sock cannot be reached"), "{error}");
+}
+
+#[tokio::test]
+async fn a_plain_server_that_is_spoken_to_in_tls_is_told_to_be_one() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let client = HttpClient::new(Policy { tries: 1, ..*impatient().policy() }, 1);
+    #[expect(clippy::disallowed_methods, reason = "the other end of a socket lives outside of the runtime under test")]
+    let server = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let _ = stream.read(&mut [0; 4096]);
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let error = client.exchange(&call(&url, b""), 100).await.unwrap_err();
+    server.join().unwrap();
+    assert!(error.message().ends_with("does not speak TLS"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("http://")), "{error:?}");
 }
 
 #[tokio::test]

@@ -273,8 +273,17 @@ impl Bucket {
     /// Puts operation and subject in front of what the connection reports.
     fn named<T>(&self, request: &Request<'_>, answer: Result<Answer<T>>) -> Result<Answer<T>> {
         answer.map_err(|error| {
-            let what = format!("failed: {}", error.message());
-            self.failure(error.kind(), request.operation, request.key, &what).with_source(error)
+            let mut what = format!("failed: {}", error.message());
+            let mut cause = std::error::Error::source(&error);
+            while let Some(deeper) = cause {
+                what += &format!(": {deeper}");
+                cause = deeper.source();
+            }
+            let failure = self.failure(error.kind(), request.operation, request.key, &what);
+            match error.hint() {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
         })
     }
 

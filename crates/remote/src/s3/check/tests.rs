@@ -5,7 +5,7 @@ use larder_base::Clock;
 use larder_testkit::s3::{BUCKET, DIRECTORY_BUCKET, Fault, Operation};
 
 use super::{BucketReport, CheckOutcome, check_bucket};
-use crate::s3::tests::{bucket_with, config, fake, fake_directory, quick};
+use crate::s3::tests::{bucket_with, config, fake, fake_directory, keys, quick};
 use crate::s3::{CredentialSource, WebIdentity};
 use crate::testing::{Script, Step};
 
@@ -36,6 +36,22 @@ async fn a_good_directory_bucket_passes_and_nothing_is_left_behind() {
     assert!(report.is_good(), "{report:?}");
     assert_eq!((report.bucket.as_str(), report.steps.len()), (DIRECTORY_BUCKET, 20));
     assert_eq!(store.counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_be_reached_is_said_to_be_so_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let clock: Arc<dyn Clock> = Arc::new(larder_testkit::clock::FakeClock::default());
+    let bucket = bucket_with(&config(BUCKET, &endpoint), CredentialSource::Static(keys()), &clock, quick());
+    let report = check_bucket(&bucket, 0x0a1b).await;
+    let put = report.steps.iter().find(|step| step.name == "put an object").unwrap();
+    let problem = put.problem.as_deref().unwrap();
+    assert_eq!(problem.matches("cannot be reached").count(), 1, "{problem}");
+    assert_eq!(problem.matches("onnection refused").count(), 1, "{problem}");
+    // That is advice for who looks for a server of ours.
+    assert_eq!(put.remedy, None, "{put:?}");
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub(super) async fn ask(http: &HttpClient, service: &str) -> Result<Found> {
 }
 
 async fn request(http: &HttpClient, method: Method, url: String, headers: HeaderMap) -> Result<Response<Bytes>> {
-    let call = Call { method, url, headers, body: Bytes::new(), wait: std::time::Duration::ZERO };
+    let call = Call { method, url, headers, body: Bytes::new(), wait: std::time::Duration::ZERO, advice: None };
     http.exchange(&call, ANSWER_MAX_BYTES).await
 }
 

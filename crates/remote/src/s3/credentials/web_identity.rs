@@ -38,7 +38,7 @@ impl WebIdentity {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
         let url = format!("{}/", self.endpoint.trim_end_matches('/'));
-        let call = Call { method: Method::POST, url, headers, body: body.into(), wait: Duration::ZERO };
+        let call = Call { method: Method::POST, url, headers, body: body.into(), wait: Duration::ZERO, advice: None };
         let answer = http.exchange(&call, ANSWER_MAX_BYTES).await?;
         let failed = |kind, what: String| {
             let message = format!("{} {what} for the role {}", self.endpoint, self.role_arn);

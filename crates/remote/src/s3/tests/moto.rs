@@ -83,6 +83,7 @@ async fn make_bucket(url: &str, name: &str) {
         headers: http::HeaderMap::new(),
         body: document.into(),
         wait: std::time::Duration::ZERO,
+        advice: None,
     };
     let answer = quick().exchange(&call, 1 << 20).await.unwrap();
     assert!(answer.status().is_success(), "{answer:?}");

@@ -123,6 +123,7 @@ async fn fresh(url: &str, name: &str) -> Bucket {
         headers: http::HeaderMap::new(),
         body: bytes::Bytes::new(),
         wait: Duration::ZERO,
+        advice: None,
     };
     let answer = quick().exchange(&call, 1 << 20).await.unwrap();
     assert!(answer.status().is_success(), "{answer:?}");
