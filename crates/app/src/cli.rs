@@ -7,7 +7,8 @@ mod token;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{ByteSize, Listen, Quota, Span};
 
@@ -21,12 +22,39 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:7979";
 
 /// One cache for every build.
 #[derive(Debug, Parser)]
-#[command(name = "larder", version, about, arg_required_else_help = true, max_term_width = 100, after_help = crate::exit::Exit::help())]
+#[command(name = "larder", version, about, arg_required_else_help = true, max_term_width = 100, after_help = after_help())]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Gives a refused command line its command's own usage. The one that clap makes for it counts what the environment sets as
+/// given, and so as required.
+pub fn with_whole_usage(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::StyledStr(made)) = error.get(ContextKind::Usage) else { return error };
+    let made = made.to_string();
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &mut root;
+    for word in made.split_whitespace().skip_while(|word| *word != "larder").skip(1) {
+        if command.find_subcommand(word).is_none() {
+            break;
+        }
+        command = command.find_subcommand_mut(word).expect("it was found");
+    }
+    let usage = command.render_usage();
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    error
+}
+
+/// What the help ends with.
+fn after_help() -> String {
+    let helpers: Vec<String> = crate::commands::helper::helpers()
+        .map(|helper| format!("  larder {} {}\n      {}\n", helper.name, helper.usage, helper.about))
+        .collect();
+    format!("Helpers, started by client tools:\n{}\n{}", helpers.concat(), crate::exit::Exit::help())
 }
 
 /// Flags of every command.
@@ -253,8 +281,8 @@ pub struct List {
     #[arg(long, value_name = "NAME")]
     pub reader: Option<String>,
     /// At most so many.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// Go on where an earlier listing ended: its `next`.
     #[arg(long, value_name = "NEXT")]
     pub after: Option<String>,
@@ -290,6 +318,8 @@ pub struct Show {
 
 /// Remove entries.
 #[derive(Debug, Args)]
+#[command(override_usage = "larder purge [OPTIONS] KEY\n       larder purge [OPTIONS] --prefix KEY\n       \
+                            larder purge [OPTIONS] <--scope SCOPE|--writer NAME|--older-than SPAN>...")]
 pub struct Purge {
     /// The key; with --prefix, how the keys begin. Without one, every entry that the flags pick.
     #[arg(required_unless_present_any = ["scope", "writer", "older_than"])]
@@ -297,7 +327,7 @@ pub struct Purge {
     /// Remove every entry whose key begins so.
     #[arg(long, requires = "key")]
     pub prefix: bool,
-    /// Only this scope.
+    /// Only this scope [default: the one that this token writes; for an administrator every scope].
     #[arg(long)]
     pub scope: Option<String>,
     #[command(flatten)]

@@ -38,18 +38,19 @@ pub fn run(cli: Cli, environment: BTreeMap<String, String>) -> Exit {
     let (strict, json) = (cli.global.strict, cli.global.json);
     let key = key_of(&cli.command);
     let command = match cli.command {
-        // A server that cannot run, and a check that cannot check, say so whatever the flags.
-        Command::Serve(options) => return always(serve::run(&options, &environment)),
-        Command::Fsck(options) => return always(fsck::run(&options, json, &environment)),
+        // A server that cannot run, and a check that cannot check, say so whatever the flags: no build waits for them.
+        Command::Serve(options) => return always(json, serve::run(&options, &environment)),
+        Command::Fsck(options) => return always(json, fsck::run(&options, json, &environment)),
         Command::Server { command: ServerCommand::CheckBucket(options) } => {
-            return always(check_bucket::run(&options, json, &environment));
+            return always(json, check_bucket::run(&options, json, &environment));
         }
         Command::Job { command } => return job::run(&cli.global, command, &environment),
-        Command::Completions { shell } => return always(docs::completions(shell)),
-        Command::Man { directory } => return always(docs::man(&directory)),
-        Command::GenerateDocs { directory } => return always(docs::generate(&directory)),
+        Command::Completions { shell } => return always(json, docs::completions(shell)),
+        Command::Man { directory } => return always(json, docs::man(&directory)),
+        Command::GenerateDocs { directory } => return always(json, docs::generate(&directory)),
         Command::Token { command } => {
-            return always(Context::new(cli.global, environment).and_then(|context| token::run(&context, &command)));
+            let context = Context::new(cli.global, environment);
+            return always(json, context.and_then(|context| token::run(&context, &command)));
         }
         command => command,
     };
@@ -59,13 +60,12 @@ pub fn run(cli: Cli, environment: BTreeMap<String, String>) -> Exit {
     }))
     .unwrap_or_else(|_| Err(Error::new(ErrorKind::Failed, "run command", "larder has a defect; please report it")));
     ended.unwrap_or_else(|error| {
-        match (json, key) {
-            (false, _) => say!("{}", explain(&error)),
-            (true, Some(key)) => {
+        match key.filter(|_| json) {
+            Some(key) => {
                 let report = Report::new(Outcome::Failed, key).because(explain(&error));
                 out!("{}", serde_json::to_string(&report).unwrap_or_default());
             }
-            (true, None) => out!("{}", json!({"error": {"kind": error.kind().as_str(), "message": explain(&error)}})),
+            None => tell(json, &error),
         }
         if strict { Exit::Fault } else { Exit::Success }
     })
@@ -112,9 +112,19 @@ fn with_server(context: &Context, command: Command) -> Result<Exit> {
     }
 }
 
-fn always(ended: Result<Exit>) -> Exit {
+/// Ends a command whose faults count without `--strict`.
+fn always(json: bool, ended: Result<Exit>) -> Exit {
     ended.unwrap_or_else(|error| {
-        say!("{}", explain(&error));
+        tell(json, &error);
         Exit::Fault
     })
+}
+
+/// Tells of a fault: a line for people, or with `--json` an object.
+fn tell(json: bool, error: &Error) {
+    if json {
+        out!("{}", json!({"error": {"kind": error.kind().as_str(), "message": explain(error)}}));
+    } else {
+        say!("{}", explain(error));
+    }
 }

@@ -5,7 +5,7 @@
 pub enum Exit {
     /// Done; or a miss; or a fault without `--strict`: a cache never fails a build.
     Success,
-    /// A fault with `--strict`; or the server could not run.
+    /// A fault with `--strict`; or one of a command that no build waits for, such as `serve` or `token`.
     Fault,
     /// The command line was wrong.
     Usage,
@@ -19,7 +19,7 @@ impl Exit {
     /// All codes with their meaning, as help and documentation show them.
     pub const TABLE: [(Self, &'static str); 4] = [
         (Self::Success, "done, or a miss, or a fault without --strict: a cache never fails a build"),
-        (Self::Fault, "a fault with --strict (a miss is none), or the server could not run"),
+        (Self::Fault, "a fault with --strict (a miss is none); or one of serve, token, fsck, check-bucket or a helper"),
         (Self::Usage, "the command line was wrong"),
         (Self::Found, "verify, fsck, doctor or check-bucket found something wrong"),
     ];

@@ -45,13 +45,15 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let exit = match commands::helper::started_as(&name) {
-        Some(helper) => {
-            let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
-            let global = Cli::parse_from(["larder", "stats"]).global;
-            commands::helper::run_program(helper, Context::new(global, environment), arguments)
-        }
-        None => commands::run(Cli::parse(), environment),
+    let arguments: Vec<String> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let exit = if let Some(helper) = commands::helper::started_as(&name) {
+        let global = Cli::parse_from(["larder", "stats"]).global;
+        commands::helper::run_program(helper, Context::new(global, environment), arguments)
+    } else if let Some(helper) = commands::helper::asked_about(&arguments) {
+        commands::helper::help(helper)
+    } else {
+        let cli = Cli::try_parse().unwrap_or_else(|error| cli::with_whole_usage(error).exit());
+        commands::run(cli, environment)
     };
     ExitCode::from(exit.code())
 }

@@ -163,6 +163,10 @@ impl TokenFile {
         if self.taken.contains(&name) || tokens.iter().any(|other| *other.grant.principal == *name) {
             return Err(Error::invalid("create token", format!("the name {name:?} is taken")));
         }
+        if request.expires_in_ms == Some(0) {
+            return Err(Error::invalid("create token", "a token that expires at once is good for nothing")
+                .with_hint("say after how long, such as --expires 14d, or leave it out"));
+        }
         let grant = grant_of(&name, TokenHash::of(&token), request)?;
         let expires = request.expires_in_ms.map(|life| now.plus(std::time::Duration::from_millis(life)));
         let issued = IssuedToken { id, grant, created: now, expires };

@@ -41,6 +41,8 @@ pub struct Helper {
     pub name: &'static str,
     /// What it is for, in a few words without a period.
     pub about: &'static str,
+    /// What follows the command's name, in one line, such as `SOCKET [--idle-timeout SECONDS]`.
+    pub usage: &'static str,
     /// Another name under which the binary may be started to be this command, such as `ccache-storage-larder`.
     pub program: Option<&'static str>,
     /// Runs until its work is done.

@@ -276,7 +276,10 @@ impl Check<'_> {
         }
         self.bytes = self.bytes.saturating_add(file.size);
         if self.bytes > self.limits.bytes {
-            return Err(too_large(shown, &format!("with it the tree has more than {} bytes", self.limits.bytes)));
+            return Err(too_large(
+                shown,
+                &format!("with it the tree is larger than {} B, the most that it may be", self.limits.bytes),
+            ));
         }
         Ok(file)
     }

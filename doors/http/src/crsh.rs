@@ -27,6 +27,7 @@ use forward::{Forward, Server};
 pub(crate) const HELPER: Helper = Helper {
     name: "crsh",
     about: "ccache's storage helper: answers on a Unix socket and forwards to the server",
+    usage: "SOCKET [--idle-timeout SECONDS]",
     program: Some("ccache-storage-larder"),
     run,
 };

@@ -19,6 +19,7 @@ pub enum TokenCommand {
     /// Take a token back; from then on it is good for nothing.
     Revoke {
         /// The token's id, as `larder token list` shows it.
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         id: String,
         #[command(flatten)]
         place: Place,

@@ -42,8 +42,9 @@ async fn all_pages(
 ) -> Result<(Vec<ListedEntry>, Option<String>)> {
     let mut entries = Vec::new();
     let mut after = options.after.clone();
-    while entries.len() < options.limit {
-        let room = u32::try_from(options.limit - entries.len()).unwrap_or(u32::MAX).min(larder_proto::ci::PAGE_MAX);
+    let limit = options.limit as usize;
+    while entries.len() < limit {
+        let room = u32::try_from(limit - entries.len()).unwrap_or(u32::MAX).min(larder_proto::ci::PAGE_MAX);
         let page = client.list(filter, after.as_deref(), room).await?;
         entries.extend(page.entries);
         after = page.next;
@@ -117,9 +118,17 @@ pub fn purge(context: &Context, options: &cli::Purge) -> Result<Exit> {
     for entry in &removed.entries {
         out!("{verb} {}", line(context, entry));
     }
-    if !context.global.quiet {
-        let count = counted(removed.entries.len() as u64, "entry");
-        say!("{verb} {count}; the space is freed as segments are evicted");
+    match key {
+        _ if context.global.quiet => {}
+        Some(key) if removed.entries.is_empty() && !options.prefix => {
+            let scope = filter.scope.as_ref().map_or_else(String::new, |scope| format!(" in scope {scope}"));
+            say!("nothing is saved under {key}{scope}; `larder explain {key}` says what is near");
+        }
+        _ if removed.entries.is_empty() => say!("nothing like that is saved in namespace {}", context.namespace()?),
+        _ => {
+            let count = counted(removed.entries.len() as u64, "entry");
+            say!("{verb} {count}; the space is freed as segments are evicted");
+        }
     }
     Ok(Exit::Success)
 }
@@ -151,6 +160,9 @@ pub fn explain(context: &Context, options: &cli::Explain) -> Result<Exit> {
 
 fn explanation(context: &Context, answer: &ExplainAnswer) -> String {
     let mut text = format!("scopes looked through: {}\n", answer.scopes.join(", "));
+    if let Some(scope) = &answer.writes {
+        text += &format!("scope that saves go to: {scope}\n");
+    }
     for step in &answer.steps {
         let how = match step.how {
             Match::Exact => "the key",

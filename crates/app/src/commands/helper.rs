@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use larder_base::{Error, Result};
+use larder_base::{Error, ErrorKind, Result};
 use larder_door::{Exchange, Helper, HelperContext};
 
 use crate::cli::Cli;
 use crate::context::Context;
 use crate::doors::DOORS;
 use crate::exit::Exit;
-use crate::terminal::say;
+use crate::terminal::{out, say};
 use crate::words::nearest;
 
 /// All helpers of all doors.
@@ -22,6 +22,19 @@ pub fn helpers() -> impl Iterator<Item = &'static Helper> {
 /// The helper that goes by the name under which the binary was started, if one does.
 pub fn started_as(program: &str) -> Option<&'static Helper> {
     helpers().find(|helper| helper.program == Some(program))
+}
+
+/// The help of a helper that is asked for as that of a command is: `help NAME`.
+pub fn asked_about(arguments: &[String]) -> Option<&'static Helper> {
+    let [help, name] = arguments else { return None };
+    helpers().find(|helper| help == "help" && helper.name == name)
+}
+
+/// Prints what a helper is for and how it is called.
+pub fn help(helper: &Helper) -> Exit {
+    let also = helper.program.map_or_else(String::new, |program| format!("\nAlso started as {program}.\n"));
+    out!("{}\n\nUsage: larder {} {}\n{also}", helper.about, helper.name, helper.usage);
+    Exit::Success
 }
 
 /// Runs the helper that the first argument names.
@@ -41,6 +54,9 @@ pub fn run(context: &Context, mut arguments: Vec<String>) -> Result<Exit> {
 
 /// Runs a helper.
 pub fn run_helper(context: &Context, helper: &Helper, arguments: Vec<String>) -> Result<Exit> {
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        return Ok(help(helper));
+    }
     let client = context.server_of_helper()?;
     let exchange: Exchange = Arc::new(move |request| {
         let client = client.clone();
@@ -57,7 +73,8 @@ pub fn run_helper(context: &Context, helper: &Helper, arguments: Vec<String>) ->
         // The tool that started it must know that it does not run; it goes on without a cache.
         Err(error) => {
             say!("{}", crate::context::explain(&error));
-            Ok(Exit::Fault)
+            // What it was told makes no sense, or it could not do it.
+            Ok(if error.kind() == ErrorKind::Invalid { Exit::Usage } else { Exit::Fault })
         }
     }
 }

@@ -94,6 +94,17 @@ impl Restoring<'_> {
         Ok(if found.key == *key { Outcome::Hit } else { Outcome::Partial })
     }
 
+    /// Says of an entry that is too large what is too much, and where that was said.
+    fn beyond(&self, found: &Found, error: Error) -> Error {
+        match self.max_size {
+            Some(most) if error.kind() == ErrorKind::TooLarge && found.bytes > most.0 => {
+                let message = format!("{} has {}, and it may have {most}", found.key, ByteSize(found.bytes));
+                Error::new(ErrorKind::TooLarge, "restore", message).with_hint("--max-size sets how much it may have")
+            }
+            _ => error,
+        }
+    }
+
     fn make(&self, found: &Found, report: &mut Report) -> Result<()> {
         let moved = AtomicU64::new(0);
         let progress = Arc::new(Progress::new());
@@ -111,7 +122,7 @@ impl Restoring<'_> {
         if let Some(most) = self.max_size {
             limits.bytes = most.0;
         }
-        let plan = Plan::read(manifest, &limits)?;
+        let plan = Plan::read(manifest, &limits).map_err(|error| self.beyond(found, error))?;
         let targets = self.targets(&plan)?;
         (report.files, report.bytes) = (found.files, found.bytes);
         report.took("plan", start.elapsed());

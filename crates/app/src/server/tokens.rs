@@ -23,7 +23,7 @@ fn administered(about: &About, headers: &HeaderMap) -> Result<Vec<NamespacePatte
     if about.cache.rights().is_open() {
         let message = "this server asks nobody for a token, so that one would mean nothing";
         return Err(Error::new(ErrorKind::Denied, "look after tokens", message).with_hint(
-            "stop it and make the first with `larder token create --data DIR --admin --namespace '*'`, or add [[credentials]]",
+            "stop it and make the first with `larder token create --data DIR --namespace '*' --admin --write trusted`, or add [[credentials]]",
         ));
     }
     let administered = about.cache.administered(credential_of(headers).as_ref());

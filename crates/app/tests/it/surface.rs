@@ -139,6 +139,13 @@ fn entries_can_be_listed_shown_explained_and_purged() {
     machine.json(folder.path(), &["purge", "--prefix", "deps-"]);
     assert_eq!(machine.json(folder.path(), &["list"])["entries"].as_array().unwrap().len(), 1);
     assert_eq!(machine.json(folder.path(), &["restore", "deps-linux-1"])["result"], "miss");
+
+    let said = |arguments: &[&str]| String::from_utf8(machine.larder(folder.path(), arguments).stderr).unwrap();
+    assert!(said(&["purge", "deps-linux-1"]).contains("nothing is saved under deps-linux-1;"));
+    assert!(said(&["purge", "other", "--scope", "pr/7"]).contains("nothing is saved under other in scope pr/7;"));
+    assert!(said(&["purge", "--prefix", "deps-"]).contains("nothing like that is saved"));
+    let large = said(&["restore", "other", "--max-size", "1"]);
+    assert!(large.contains("other has 7 B, and it may have 1 B (--max-size "), "{large}");
 }
 
 #[test]
@@ -202,4 +209,88 @@ fn with_credentials_each_token_has_its_rights() {
     assert_eq!(run("guess", &["restore", "key"]).0, Some(1));
     assert_eq!(run("ci", &["stats"]).0, Some(1), "the whole server is an operator's matter");
     assert_eq!(run("operator", &["stats"]).0, Some(0));
+
+    let doctor = |token: &str| {
+        let (code, found) = run(token, &["doctor"]);
+        let findings = found["findings"].as_array().unwrap().clone();
+        (code, findings.into_iter().find(|finding| finding["what"] == "rights").unwrap())
+    };
+    let (code, rights) = doctor("fork");
+    assert!(rights["text"].as_str().unwrap().contains("written in scope pr/7") && rights["note"] == false, "{rights}");
+    assert_eq!(code, Some(0));
+    let (code, rights) = doctor("laptop");
+    assert!(rights["text"].as_str().unwrap().contains("may be read only") && rights["note"] == true, "{rights}");
+    assert_eq!(code, Some(0), "it may be meant so");
+    assert_eq!(doctor("guess").0, Some(3));
+
+    // The operator of the documentation writes nothing and removes everything.
+    let (code, dry) = run("operator", &["purge", "key", "--dry-run"]);
+    assert_eq!((code, dry["entries"].as_array().unwrap().len()), (Some(0), 2), "{dry}");
+    assert_eq!(run("operator", &["purge", "key"]).1["entries"], dry["entries"]);
+    assert_eq!(run("ci", &["restore", "key"]).1["result"], "miss");
+}
+
+#[test]
+fn without_a_server_the_cause_is_told_once_and_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = Machine::with_url("http://127.0.0.1:9");
+    let start_one = "(start one with `larder serve`, or set LARDER_URL)";
+    for command in [&["stats"][..], &["list"], &["show", "key"], &["restore", "key"], &["token", "list"]] {
+        let output = nobody.larder(folder.path(), command);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.matches("refused").count(), 1, "{said}");
+        assert!(said.contains("the server at http://127.0.0.1:9 cannot be reached"), "{said}");
+        assert!(said.contains(start_one) && !said.contains("Connect)"), "{said}");
+    }
+    let doctor = String::from_utf8(nobody.larder(folder.path(), &["doctor"]).stdout).unwrap();
+    let line = doctor.lines().find(|line| line.contains("  server: ")).unwrap();
+    assert_eq!(line.matches("larder serve").count(), 1, "{line}");
+}
+
+#[test]
+fn an_operators_command_that_cannot_be_done_fails_and_says_so_as_an_object_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let machine = Machine::of(&server);
+    let (data, none) = (folder.path().join("data"), folder.path().join("none"));
+    let (data, none) = (data.to_str().unwrap(), none.to_str().unwrap());
+    for command in [
+        &["token", "list"][..],
+        &["token", "create"],
+        &["token", "create", "--data", data],
+        &["token", "revoke", "nothing"],
+        &["fsck", "--data", data],
+        &["fsck", "--data", none],
+        &["server", "check-bucket"],
+    ] {
+        let output = machine.larder(folder.path(), &[&["--json"], command].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        assert!(told["error"]["message"].is_string() && told["error"]["kind"].is_string(), "{command:?}: {output:?}");
+        let said = machine.larder(folder.path(), command);
+        assert_eq!(said.status.code(), Some(1), "{command:?}");
+        assert!(said.stdout.is_empty() && !said.stderr.is_empty(), "{said:?}");
+    }
+    let endless = machine.larder(folder.path(), &["token", "create", "--data", none, "--expires", "0s"]);
+    assert_eq!(endless.status.code(), Some(1), "{endless:?}");
+    assert!(String::from_utf8(endless.stderr).unwrap().contains("expires at once"));
+}
+
+#[test]
+fn a_helper_has_a_help_and_a_wrong_command_line_is_none_of_the_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = Machine::with_url("http://127.0.0.1:9");
+    for asked in [&["crsh", "--help"][..], &["crsh", "-h"], &["help", "crsh"]] {
+        let output = nobody.larder(folder.path(), asked);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{asked:?}");
+        assert!(said.contains("Usage: larder crsh SOCKET [--idle-timeout SECONDS]"), "{said}");
+    }
+    for wrong in [&["crsh"][..], &["crsh", "socket", "--idle-timeout", "x"], &["crsh", "--nothing"]] {
+        let output = nobody.larder(folder.path(), wrong);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("usage: larder crsh SOCKET"));
+    }
+    let help = String::from_utf8(nobody.larder(folder.path(), &["--help"]).stdout).unwrap();
+    assert!(help.contains("larder crsh SOCKET"), "{help}");
 }
