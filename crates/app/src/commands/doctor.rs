@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use larder_base::{ErrorKind, Key, Result};
+use larder_base::{ErrorKind, Key, Result, chunk};
 use larder_proto::ci::ExplainAnswer;
 use serde_json::{Value, json};
 
@@ -124,8 +124,8 @@ fn store(status: &Value) -> Option<Finding> {
         Err(format!("it takes no writes since one failed ({cause}): look at the disk, then restart the server"))
     } else if status["disk_full"] == true {
         Err("the disk had no space at the last write: free some, or lower the quota".to_owned())
-    } else if used > quota - quota / 20 {
-        // Eviction begins here and ends lower: what stays so is all promised, and saves are refused.
+    } else if used.saturating_add(chunk::MAX_LEN as u64) > quota {
+        // Eviction begins well before and ends lower: what stays so is all promised, and saves are refused.
         Err(format!("it is full, {sizes}: raise the quota, or wait until what is not used may be dropped"))
     } else {
         Ok(sizes)
@@ -147,8 +147,11 @@ fn upstream(node: &Value) -> Option<Finding> {
         Some(refused @ 1..) => {
             let those = counted(refused, "entry");
             let said = why(last(&node["notes"]));
-            let advice = "check the node's upstream.token and upstream.scope";
-            Err(format!("it refused {those}, which nobody gets elsewhere{said}; {advice}"))
+            let advice = "if it refuses all, check the node's upstream.token and upstream.scope";
+            let text =
+                format!("since the node's start it refused {those}, which nobody gets elsewhere{said}; {advice}");
+            // One that was too large is no fault of the node's.
+            return Some(Finding::new("upstream", Verdict::Note, text));
         }
         _ => Ok("it answers, and refused nothing".to_owned()),
     };
