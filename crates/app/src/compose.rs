@@ -59,12 +59,10 @@ pub async fn compose(config: &Config, data: &Path, environment: &BTreeMap<String
     let store = tokio::task::block_in_place(|| Store::open(options, clock.clone()))?;
     let opened_in = opening.elapsed();
     let recovery = store.recovery();
-    let status = store.status()?;
     info!(
         data = %data.display(),
         quota = %ByteSize(quota),
-        used = %ByteSize(status.bytes),
-        blobs = status.blobs,
+        used = %ByteSize(store.used_bytes()),
         open_ms = opened_in.as_secs_f64() * 1000.0,
         clean = recovery.clean,
         replayed = recovery.replayed_records,

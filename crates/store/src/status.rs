@@ -25,9 +25,9 @@ pub struct StoreStatus {
     pub segments: u64,
     /// Of those, adopted from direct uploads.
     pub adopted_segments: u64,
-    /// Blobs and chunks, evicted ones that are not pruned yet among them.
+    /// Blobs and chunks, as of the last checkpoint while many are written, evicted ones that are not pruned yet among them.
     pub blobs: u64,
-    /// Entries, evicted ones that are not pruned yet among them.
+    /// Entries, as of the last checkpoint while many are written, evicted ones that are not pruned yet among them.
     pub entries: u64,
     /// Records found bad and set aside, ever.
     pub quarantined: u64,
@@ -89,6 +89,11 @@ pub struct BucketStatus {
 }
 
 impl Store {
+    /// Bytes on the disk that count against the quota, as [`StoreStatus::bytes`].
+    pub fn used_bytes(&self) -> u64 {
+        self.core().usage.used()
+    }
+
     /// The state of the store.
     ///
     /// # Errors
