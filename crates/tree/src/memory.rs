@@ -13,7 +13,7 @@ use larder_base::{ContentHash, Error, ErrorKind, HashFunction, Result, Timestamp
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::content::{CUT, Content, Piece};
-use crate::stat::{FileStat, FileTime};
+use crate::stat::{FileStat, FileTime, Trace};
 
 const MAGIC: [u8; 8] = *b"LARDMEM\x02";
 /// Bytes of an entry before its chunks.
@@ -30,12 +30,7 @@ pub struct Memory {
 
 #[derive(Clone, Debug)]
 struct Remembered {
-    device: u64,
-    inode: u64,
-    size: u64,
-    mtime: FileTime,
-    ctime: FileTime,
-    names: u32,
+    trace: Trace,
     /// Rounds since the file was last seen.
     age: u8,
     content: Content,
@@ -113,16 +108,10 @@ impl Memory {
         self.files.is_empty()
     }
 
-    /// What the file at `path` holds, if it is unchanged since it was recorded.
-    ///
-    /// A name that comes or goes changes a file's change time and nothing else of it. Cargo does that to each artifact that
-    /// it links anew, and those are the largest, so a change time that differs counts only while the number of names does not.
+    /// What the file at `path` holds, if it is unwritten since it was recorded.
     pub(crate) fn recall(&self, path: PathKey, stat: &FileStat) -> Option<&Content> {
         let known = self.files.get(&path.0)?;
-        let is_same = (known.device, known.inode, known.size, known.mtime)
-            == (stat.device, stat.inode, stat.size, stat.mtime)
-            && (known.ctime == stat.ctime || known.names != stat.names);
-        is_same.then_some(&known.content)
+        stat.trace().is_unwritten_since(&known.trace).then_some(&known.content)
     }
 
     /// Begins a save or restore: what it does not record grows older, and what was not seen for long is forgotten.
@@ -137,8 +126,7 @@ impl Memory {
     /// what was known of it stays if it holds for this state, too: a name that came or went a moment ago hides no write.
     pub(crate) fn record(&mut self, path: PathKey, stat: &FileStat, content: Content, observed: Timestamp) {
         if stat.is_settled(observed) {
-            let FileStat { device, inode, size, mtime, ctime, names, .. } = *stat;
-            self.files.insert(path.0, Remembered { device, inode, size, mtime, ctime, names, age: 0, content });
+            self.files.insert(path.0, Remembered { trace: stat.trace(), age: 0, content });
         } else if self.recall(path, stat) != Some(&content) {
             self.files.remove(&path.0);
         } else if let Some(known) = self.files.get_mut(&path.0) {
@@ -151,17 +139,18 @@ impl Memory {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&(self.files.len() as u64).to_le_bytes());
         for (path, known) in &self.files {
-            for number in [*path, known.device, known.inode, known.size] {
+            let Trace { device, inode, size, mtime, ctime, names } = known.trace;
+            for number in [*path, device, inode, size] {
                 out.extend_from_slice(&number.to_le_bytes());
             }
-            for time in [known.mtime, known.ctime] {
+            for time in [mtime, ctime] {
                 out.extend_from_slice(&time.seconds.to_le_bytes());
                 out.extend_from_slice(&time.nanos.to_le_bytes());
             }
-            out.extend_from_slice(&known.names.to_le_bytes());
+            out.extend_from_slice(&names.to_le_bytes());
             out.push(known.age);
             out.extend_from_slice(&(known.content.piece_count() as u32).to_le_bytes());
-            for (_, piece) in known.content.pieces(known.size) {
+            for (_, piece) in known.content.pieces(size) {
                 out.extend_from_slice(piece.hash.as_bytes());
                 out.extend_from_slice(&piece.length.to_le_bytes());
             }
@@ -210,7 +199,8 @@ impl Remembered {
             [_] => return None,
             _ => Content::Cut(pieces.into()),
         };
-        (total == size).then_some((path, Self { device, inode, size, mtime, ctime, names, age, content }))
+        let trace = Trace { device, inode, size, mtime, ctime, names };
+        (total == size).then_some((path, Self { trace, age, content }))
     }
 }
 

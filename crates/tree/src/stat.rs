@@ -68,6 +68,28 @@ pub(crate) struct FileStat {
     pub(crate) names: u32,
 }
 
+/// What of a file's state tells whether its content was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
+    pub(crate) mtime: FileTime,
+    pub(crate) ctime: FileTime,
+    pub(crate) names: u32,
+}
+
+impl Trace {
+    /// Whether this is the same file with the same content as `earlier`.
+    ///
+    /// A name that comes or goes changes a file's change time and nothing else of it. Cargo does that to each artifact that
+    /// it links anew, and those are the largest, so a change time that differs counts only while the number of names does not.
+    pub(crate) fn is_unwritten_since(&self, earlier: &Self) -> bool {
+        (self.device, self.inode, self.size, self.mtime) == (earlier.device, earlier.inode, earlier.size, earlier.mtime)
+            && (self.ctime == earlier.ctime || self.names != earlier.names)
+    }
+}
+
 impl FileStat {
     pub(crate) fn of(stat: &Stat) -> Self {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
@@ -108,11 +130,15 @@ impl FileStat {
             && (self.mtime, self.ctime) == (other.mtime, other.ctime)
     }
 
-    /// Whether this is the same file with the same content as `earlier`, of which names may have come or gone since: that
-    /// changes the change time and nothing else.
+    /// What tells later whether the content was changed.
+    pub(crate) fn trace(&self) -> Trace {
+        let Self { device, inode, size, mtime, ctime, names, .. } = *self;
+        Trace { device, inode, size, mtime, ctime, names }
+    }
+
+    /// As [`Trace::is_unwritten_since`], of two nodes of one kind.
     pub(crate) fn is_unwritten_since(&self, earlier: &Self) -> bool {
-        self.is_same_content(&Self { ctime: self.ctime, ..*earlier })
-            && (self.ctime == earlier.ctime || self.names != earlier.names)
+        self.kind == earlier.kind && self.trace().is_unwritten_since(&earlier.trace())
     }
 
     /// Whether a write after `observed` is sure to show in the times: both are older than the tick that was running.
