@@ -261,24 +261,18 @@ impl Replay<'_> {
         };
         let read = read.at("read segment", &path)?;
         let proven = if sealed || !is_last { length } else { read.proven };
-        let (mut end, mut ordinal, mut torn) = (from.offset, from.ordinal, false);
-        for group in &read.groups {
-            if !group.is_whole() && group.end > proven {
-                torn = true;
-                break;
-            }
-            for item in &group.items {
-                self.apply(id, item)?;
-                ordinal = item.ordinal + 1;
-            }
-            end = group.end;
+        let counted = read.counted(from.offset, proven);
+        let mut ordinal = from.ordinal;
+        for item in counted.groups.iter().flat_map(|group| &group.items) {
+            self.apply(id, item)?;
+            ordinal = item.ordinal + 1;
         }
         let header = SEGMENT_HEADER.len() as u64;
         // The name of a segment may reach the disk before its first bytes; all else that the index has was durable.
         let is_short = length < from.offset && !(from.offset == header && length < header);
-        // A place that nothing can step over, in what was durable, or that is gone: the log cannot go on behind it.
-        let blocked = is_short || read.blocked && !torn && proven > end;
-        let cut = if blocked { length } else { end };
+        // Nor can the log go on behind what is gone.
+        let blocked = is_short || counted.is_blocked;
+        let cut = if blocked { length } else { counted.end };
         let mut row = self.rows.segment(id)?.unwrap_or(SegmentRow {
             origin: Origin::Log,
             sealed: false,

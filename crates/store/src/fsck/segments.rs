@@ -95,7 +95,8 @@ impl Check<'_> {
         let mut end = length;
         if is_open && length >= taken_in {
             let read = read_groups(&*file, position, length, None).at("read segment", &path)?;
-            end = read.end_of_log(taken_in, length).min(length);
+            let counted = read.counted(taken_in, read.proven);
+            end = if counted.is_blocked { length } else { counted.end };
             self.report.tail_bytes = (length - end).saturating_sub(read.padding);
         }
         let (file, ends) = (&*file, trailer.as_ref().map(RecordEnds::new));

@@ -31,35 +31,39 @@ pub(crate) struct GroupRead {
 
 impl GroupRead {
     /// Whether every record and the commit are there and right.
-    pub(super) fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         self.committed && self.items.iter().all(|item| item.good)
     }
 }
 
 /// What the tail of a segment holds.
 pub(crate) struct Read {
-    pub(super) groups: Vec<GroupRead>,
+    groups: Vec<GroupRead>,
     /// How far the commits prove that the segment was durable.
-    pub(super) proven: u64,
+    pub(crate) proven: u64,
     /// Reading ended at a damaged place before the end.
     pub(super) blocked: bool,
     /// Bytes at the end that only fill up the last block.
     pub(crate) padding: u64,
 }
 
+/// What of a segment's tail counts.
+pub(crate) struct Counted<'a> {
+    pub(super) groups: &'a [GroupRead],
+    pub(crate) end: u64,
+    /// A place that nothing can step over, in what was durable, hides what lies behind the end.
+    pub(crate) is_blocked: bool,
+}
+
 impl Read {
-    /// Where the log ends in its last segment, which is not sealed: its groups count up to the first that a crash tore. It
-    /// was read from an offset to the end of the file, at `length`.
-    pub(crate) fn end_of_log(&self, from: u64, length: u64) -> u64 {
-        let mut end = from;
-        for group in &self.groups {
-            if !group.is_whole() && group.end > self.proven {
-                return end;
-            }
-            end = group.end;
-        }
-        // A place that nothing can step over, in what was durable, hides what lies behind it.
-        if self.blocked && self.proven > end { length } else { end }
+    /// What counts of a tail that was read from an offset on: its groups up to the first that a crash tore. Up to `durable`
+    /// no crash tore any: in the segment in which the log ends that is [`Read::proven`].
+    pub(crate) fn counted(&self, from: u64, durable: u64) -> Counted<'_> {
+        let is_torn = |group: &GroupRead| !group.is_whole() && group.end > durable;
+        let count = self.groups.iter().position(is_torn).unwrap_or(self.groups.len());
+        let groups = &self.groups[..count];
+        let end = groups.last().map_or(from, |group| group.end);
+        Counted { groups, end, is_blocked: self.blocked && count == self.groups.len() && durable > end }
     }
 }
 
