@@ -1,4 +1,4 @@
-//! Moments, counts and names as people read and write them.
+//! Moments and counts as people read them.
 
 use larder_base::Timestamp;
 
@@ -21,13 +21,6 @@ pub fn counted(number: u64, one: &str) -> String {
         Some(stem) => format!("{number} {stem}ies"),
         None => format!("{number} {one}s"),
     }
-}
-
-/// Which of the names that there are was probably meant by one that there is not.
-pub fn nearest<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
-    let slips = (name.chars().count() / 3).clamp(1, 3);
-    let known = known.into_iter().map(|known| (strsim::damerau_levenshtein(known, name), known));
-    known.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= slips).map(|(_, known)| known)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use larder_base::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
+use crate::nearest::nearest;
+
 /// Where the values of a configuration came from: whole keys, such as `door.http.max_value`, and a few words for each.
 #[derive(Clone, Debug, Default)]
 pub struct Origins(BTreeMap<String, String>);
@@ -116,13 +118,8 @@ fn unknown_key(around: &Place, unknown: &str, known: &[&str]) -> (String, String
         spoken if around.is_in_list => format!(" in {spoken}"),
         spoken => format!(" in [{spoken}]"),
     };
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(name, unknown), name))
-        .filter(|(distance, name)| *distance <= name.len().max(3) / 2)
-        .min();
-    let sentence = match nearest {
-        Some((_, nearest)) => format!("unknown key `{unknown}`{place}; did you mean `{nearest}`?"),
+    let sentence = match nearest(known.iter().copied(), unknown) {
+        Some(nearest) => format!("unknown key `{unknown}`{place}; did you mean `{nearest}`?"),
         None if known.is_empty() => format!("unknown key `{unknown}`{place}; no key is known there"),
         None => format!("unknown key `{unknown}`{place}; the keys there are {}", known.join(", ")),
     };

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use larder_base::{Error, ErrorKind, Result};
-use larder_door::{Exchange, Helper, HelperContext};
+use larder_door::{Exchange, Helper, HelperContext, nearest};
 
 use crate::cli::Cli;
 use crate::context::Context;
 use crate::doors::DOORS;
 use crate::exit::Exit;
 use crate::terminal::{out, say};
-use crate::words::nearest;
 
 /// All helpers of all doors.
 pub fn helpers() -> impl Iterator<Item = &'static Helper> {

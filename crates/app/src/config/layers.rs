@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use larder_base::{Error, Result};
-use larder_door::{Origins, read_table};
+use larder_door::{Origins, nearest, read_table};
 
 use super::{Config, SETTINGS};
-use crate::words::nearest;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use larder_door::nearest;
 use serde::{Deserialize, Deserializer};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use super::units::Written;
-use crate::words::nearest;
 
 /// `[log]`
 #[derive(Clone, Debug, Default, Deserialize)]

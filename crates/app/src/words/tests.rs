@@ -1,6 +1,6 @@
 use larder_base::Timestamp;
 
-use super::{ago, counted, nearest};
+use super::{ago, counted};
 
 #[test]
 fn time_is_told_in_one_unit() {
@@ -17,14 +17,4 @@ fn time_is_told_in_one_unit() {
 fn one_is_told_as_one() {
     assert_eq!([0, 1, 2].map(|number| counted(number, "file")), ["0 files", "1 file", "2 files"]);
     assert_eq!([0, 1, 2].map(|number| counted(number, "entry")), ["0 entries", "1 entry", "2 entries"]);
-}
-
-#[test]
-fn a_slip_is_told_from_another_word() {
-    let known = ["list", "restore", "save"];
-    assert_eq!(nearest(known, "rstore"), Some("restore"));
-    assert_eq!(nearest(known, "sve"), Some("save"));
-    assert_eq!(nearest(known, "evil"), None);
-    assert_eq!(nearest(known, ""), None);
-    assert_eq!(nearest([], "list"), None);
 }
