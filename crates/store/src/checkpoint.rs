@@ -1,5 +1,11 @@
-//! Checkpoints: what was published goes into LMDB, the position in the log at its end.
+//! Checkpoints: what was published becomes durable in the index, the position in the log with it.
+//!
+//! A checkpoint writes the rows that changed as a [`crate::run::Run`]. When there are many runs, or little to do, they are merged:
+//! their rows go into LMDB, in transactions of bounded size, as LMDB keeps every page it changed in memory until it commits, and
+//! that memory for good. A crash between two of them leaves rows of some runs in LMDB, which the runs hide: their files are
+//! removed only after the transaction that says that LMDB has them.
 
+use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,22 +15,26 @@ use parking_lot::{Condvar, Mutex};
 use crate::core::Core;
 use crate::disk::{OnDisk, disk_error};
 use crate::files::segment_path;
-use crate::index::{Flush, Table, meta};
-use crate::overlay::Layer;
+use crate::index::{Flush, ROWS_A_COMMIT, TABLES, Table, meta};
+use crate::merged::{Merged, Source};
 use crate::row::EntryRow;
 
-/// Rows above LMDB after which a checkpoint is made.
+/// Rows after which a checkpoint is made.
 const ROWS_MAX: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
 /// Bytes of log after which a checkpoint is made: about what the next opening reads again.
 const LOG_MAX: u64 = 32 << 20;
+/// Runs that are merged into LMDB: the more, the fewer pages it writes for a row, and the more memory has rows and look-ups ask.
+const RUNS_MAX: usize = if cfg!(test) { 3 } else { 8 };
+/// Bytes of runs that are merged however few they are.
+const RUN_BYTES_MAX: u64 = 32 << 20;
 /// Rows above LMDB at which the committer waits for the checkpoint, and takes no more while they fail: memory is bounded
 /// however slow or full the disk is.
-pub(crate) const ROWS_LIMIT: usize = 16 * ROWS_MAX;
+pub(crate) const ROWS_LIMIT: usize = 32 * ROWS_MAX;
 /// How long after a checkpoint that failed the next one is tried.
 const RETRY: Duration = Duration::from_secs(5);
-/// How long published rows and times of service wait at most for a checkpoint.
+/// How long published rows and times of service wait at most for a checkpoint, and runs for a merge, when little is written.
 const IDLE: Duration = Duration::from_secs(20);
-/// Entries served after which a checkpoint is made.
+/// Entries served after which runs are merged, and their times with them.
 const SERVED_MAX: usize = 64 << 10;
 
 #[derive(Default)]
@@ -55,7 +65,7 @@ impl Checkpointer {
             self.changed.notify_one();
         }
         let is_failing = core.health.index_failing.load(Ordering::Relaxed);
-        if !wish.stop && !is_failing && core.index.overlay.unflushed() > ROWS_LIMIT {
+        if !wish.stop && !is_failing && core.index.overlay.unmerged() > ROWS_LIMIT {
             // One attempt is waited for, whether it succeeds or not. While they fail nobody waits: see `check_index`.
             self.done.wait_for(&mut wish, IDLE);
         }
@@ -86,27 +96,32 @@ impl Checkpointer {
     /// Makes checkpoints until it is stopped.
     pub(crate) fn run(&self, core: &Core) {
         loop {
-            let sync_only = {
+            let is_idle = {
                 let mut wish = self.wish.lock();
                 let idle = !wish.wanted && !wish.sync && !wish.stop;
-                let waited = idle.then(|| self.changed.wait_for(&mut wish, IDLE).timed_out());
+                let is_idle = idle && self.changed.wait_for(&mut wish, IDLE).timed_out();
                 if wish.stop {
                     return;
                 }
-                let due = std::mem::take(&mut wish.wanted) || waited == Some(true);
-                if due {
-                    wish.log = 0;
+                if !wish.wanted && !is_idle {
+                    // Nobody else asked for anything.
+                    wish.sync = false;
+                    drop(wish);
+                    core.sync_active();
+                    continue;
                 }
-                std::mem::take(&mut wish.sync) && !due
+                (wish.wanted, wish.sync, wish.log) = (false, false, 0);
+                is_idle
             };
-            if sync_only {
-                core.sync_active();
-                continue;
-            }
-            let is_noted = core.served.lock().len() > 0 || core.readers.lock().is_waiting();
-            if (core.index.overlay.waiting() > 0 || is_noted)
-                && let Err(error) = core.checkpoint(false)
-            {
+            let served = core.served.lock().len();
+            let made = if !is_idle && served <= SERVED_MAX {
+                core.checkpoint()
+            } else if served > 0 || core.index.overlay.unmerged() > 0 || core.readers.lock().is_waiting() {
+                core.merge(false)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = made {
                 tracing::warn!(%error, "a checkpoint of the index failed; the log has everything, and it is tried again");
                 self.done.notify_all();
                 let mut wish = self.wish.lock();
@@ -132,64 +147,141 @@ impl Core {
         }
     }
 
-    /// Brings LMDB up to date with all that is published. With `clean`, also saves what else a restart needs.
-    pub(crate) fn checkpoint(&self, clean: bool) -> Result<()> {
+    /// Makes all that is published durable in the index.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
         let _one_at_a_time = self.checkpoint.lock();
-        // After a failed sync nobody knows what of the log is on the disk, and a second sync may claim success.
-        self.health.check("checkpoint")?;
-        let layer = self.index.overlay.begin_flush();
-        let flushed = self.flush(&layer, clean);
-        self.health.index_failing.store(flushed.is_err(), Ordering::Relaxed);
-        if let Err(error) = flushed {
-            self.index.overlay.undo_flush(layer);
-            return Err(error);
-        }
-        self.index.overlay.end_flush();
-        self.readers_flushed();
+        self.attempt(|| {
+            self.write_run()?;
+            let runs = self.index.overlay.runs();
+            let bytes: usize = runs.iter().map(|run| run.bytes().len()).sum();
+            if runs.len() < RUNS_MAX && (bytes as u64) < RUN_BYTES_MAX {
+                return Ok(());
+            }
+            self.merge_runs(|flush| Ok(flush))
+        })
+    }
+
+    /// Brings LMDB up to date with all that is published. With `clean`, also saves what else a restart needs.
+    pub(crate) fn merge(&self, clean: bool) -> Result<()> {
+        let _one_at_a_time = self.checkpoint.lock();
+        self.attempt(|| {
+            self.write_run()?;
+            let heat = if clean { self.heat.save(self.now()) } else { Vec::new() };
+            self.merge_runs(|mut flush| {
+                if clean {
+                    // Together with the mark, or rows without it would stay.
+                    for (segment, time, bits) in &heat {
+                        let key = [&segment.to_be_bytes()[..], &time.as_millis().to_be_bytes()].concat();
+                        let row: Vec<u8> = bits.iter().flat_map(|word| word.to_le_bytes()).collect();
+                        flush.put(Table::Heat, &key, &row)?;
+                    }
+                    flush.put(Table::Meta, meta::CLEAN, &[])?;
+                }
+                Ok(flush)
+            })
+        })
+    }
+
+    /// The first merge after a clean shutdown: what was saved then counts no more.
+    pub(crate) fn merge_at_open(&self) -> Result<()> {
+        self.write_run()?;
+        self.merge_runs(|mut flush| {
+            flush.clear(Table::Heat)?;
+            flush.delete(Table::Meta, meta::CLEAN)?;
+            Ok(flush)
+        })
+    }
+
+    /// Does the work of a checkpoint and remembers whether it failed.
+    fn attempt(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let worked = work();
+        self.health.index_failing.store(worked.is_err(), Ordering::Relaxed);
+        worked?;
         self.health.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.measure_index()
     }
 
-    /// Writes a layer, what was noted beside the log, and with `clean` what else a restart needs.
-    fn flush(&self, layer: &Layer, clean: bool) -> Result<()> {
-        // The position may lie beyond what was synced; LMDB must never be ahead of the log.
-        self.sync_active();
+    /// Writes what is published and in no run as a run.
+    pub(crate) fn write_run(&self) -> Result<()> {
+        // After a failed sync nobody knows what of the log is on the disk, and a second sync may claim success.
         self.health.check("checkpoint")?;
+        let layer = self.index.overlay.take();
+        // The position may lie beyond what was synced; the index must never be ahead of the log.
+        self.sync_active();
+        let written = self.health.check("checkpoint").and_then(|()| {
+            if layer.len() == 0 { Ok(None) } else { self.index.write_run(&*self.disk, &layer).map(Some) }
+        });
+        match written {
+            Ok(Some(run)) => self.index.overlay.keep(run),
+            Ok(None) => self.index.overlay.put_back(layer),
+            Err(error) => {
+                self.index.overlay.put_back(layer);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the runs into LMDB, with what was noted beside the log and what `last` adds to the last transaction.
+    pub(crate) fn merge_runs(&self, last: impl for<'a> FnOnce(Flush<'a>) -> Result<Flush<'a>>) -> Result<()> {
+        let before_commit = || self.before_commit();
+        let runs = self.index.overlay.runs();
+        let rows = TABLES.iter().flat_map(|(table, _)| {
+            let sources =
+                runs.iter().rev().map(|run| Box::new(run.rows_from(*table, Bound::Unbounded).map(Ok)) as Source<'_>);
+            Merged::new(sources).map(|row| row.map(|(key, row)| (*table, key, row)))
+        });
+        let mut rows = rows.filter(|row| !matches!(row, Ok((Table::Meta, meta::POSITION, _)))).peekable();
+        while rows.peek().is_some() {
+            let mut flush = self.index.begin_flush(&before_commit)?;
+            for row in rows.by_ref().take(ROWS_A_COMMIT) {
+                match row? {
+                    (table, key, Some(row)) => flush.put(table, key, row)?,
+                    (table, key, None) => flush.delete(table, key)?,
+                }
+            }
+            flush.commit()?;
+            if self.index.overlay.waiting() > ROWS_MAX {
+                self.write_run()?;
+            }
+        }
+        drop(rows);
         let served = self.served.lock().take();
-        let mut unflushed = Vec::new();
-        let heat = if clean { self.heat.save(self.now()) } else { Vec::new() };
-        let flushed = self.index.flush(layer, &|| self.before_commit(), |mut flush| {
+        let mut waiting = Vec::new();
+        let write_last = || {
+            let mut flush = self.index.begin_flush(&before_commit)?;
+            if let Some(newest) = runs.last() {
+                let position = runs.iter().rev().find_map(|run| run.find(Table::Meta, meta::POSITION)).flatten();
+                position.map_or(Ok(()), |row| flush.put(Table::Meta, meta::POSITION, &row))?;
+                flush.put(Table::Meta, meta::MERGED, &newest.number.to_le_bytes())?;
+            }
             for (key, time) in &served {
                 flush = flush.with_room()?;
-                if self.index.overlay.changed_since_flush(Table::Entries, key) {
+                if self.index.overlay.changed_after(runs.len(), Table::Entries, key) {
                     // The newer row would overwrite this one; its time is written with it, next time.
-                    unflushed.push((key.clone(), *time));
+                    waiting.push((key.clone(), *time));
                 } else {
                     flush_served(&mut flush, key, *time)?;
                 }
             }
-            flush = self.flush_readers(flush)?;
-            if clean {
-                // Together with the mark, or rows without it would stay.
-                for (segment, time, bits) in &heat {
-                    let key = [&segment.to_be_bytes()[..], &time.as_millis().to_be_bytes()].concat();
-                    let row: Vec<u8> = bits.iter().flat_map(|word| word.to_le_bytes()).collect();
-                    flush.put(Table::Heat, &key, &row)?;
-                }
-                flush.put(Table::Meta, meta::CLEAN, &[])?;
-            }
-            Ok(flush)
-        });
-        let returned = if flushed.is_ok() { unflushed } else { served };
-        for (key, time) in returned {
+            last(self.flush_readers(flush, runs.len())?)?.commit()
+        };
+        let written = write_last();
+        for (key, time) in if written.is_ok() { waiting } else { served } {
             self.served.lock().note(key, time);
         }
-        flushed
+        written?;
+        self.index.overlay.drop_runs(runs.len());
+        self.readers_flushed();
+        if let Err(error) = self.index.remove_merged(&*self.disk) {
+            tracing::warn!(%error, "files that the index needs no more stay until the next merge");
+        }
+        Ok(())
     }
 
     /// Fails when so many rows wait for checkpoints, which fail, that no more may be added.
     pub(crate) fn check_index(&self) -> Result<()> {
-        if !self.health.index_failing.load(Ordering::Relaxed) || self.index.overlay.unflushed() <= ROWS_LIMIT {
+        if !self.health.index_failing.load(Ordering::Relaxed) || self.index.overlay.unmerged() <= ROWS_LIMIT {
             return Ok(());
         }
         let message = format!("more than {ROWS_LIMIT} rows wait for the index, which cannot be written");
@@ -199,18 +291,6 @@ impl Core {
 
     pub(crate) fn before_commit(&self) -> Result<()> {
         self.disk.before_index_commit().map_err(|error| disk_error("commit index", "index", error))
-    }
-
-    /// The first commit after a clean shutdown: what was saved then counts no more.
-    pub(crate) fn checkpoint_at_open(&self) -> Result<()> {
-        let layer = self.index.overlay.begin_flush();
-        self.index.flush(&layer, &|| self.before_commit(), |mut flush| {
-            flush.clear(Table::Heat)?;
-            flush.delete(Table::Meta, meta::CLEAN)?;
-            Ok(flush)
-        })?;
-        self.index.overlay.end_flush();
-        Ok(())
     }
 }
 

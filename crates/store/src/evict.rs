@@ -267,7 +267,7 @@ impl Store {
         if progress.dropped.is_empty() {
             return Ok(());
         }
-        match core.checkpoint(false) {
+        match core.checkpoint() {
             Ok(()) => {}
             // Without space the index cannot be written, and without this there will be no space.
             Err(error) if error.kind() == ErrorKind::Full => {

@@ -10,7 +10,7 @@ use crate::codec::Reader;
 use crate::disk::{Disk, FsDisk, OnDisk};
 use crate::files::{SEGMENTS, segment_of, stub_of};
 use crate::format::check_format;
-use crate::index::{Index, Table, meta};
+use crate::index::{INDEX, Index, Table, meta};
 use crate::options::Options;
 use crate::recover::Recovery;
 use crate::row::{BlobRow, EntryRow, Position, SegmentRow};
@@ -36,6 +36,8 @@ pub struct Report {
     /// Rows of the index that point into an evicted segment, and are to be pruned. Absent to every reader; nothing is
     /// wrong with them.
     pub stale_rows: u64,
+    /// Whether a part of the index is damaged: the next opening makes the index anew from the log.
+    pub index_damaged: bool,
     /// Chunk records that are in the bucket only, and were not read.
     pub remote_records: u64,
     /// Bytes after the last group of the log that counts: what a crash left, cut off by the next opening. None of it was
@@ -51,7 +53,7 @@ impl Report {
 
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
-        self.bad_records == 0 && self.dangling_rows == 0
+        self.bad_records == 0 && self.dangling_rows == 0 && !self.index_damaged
     }
 
     /// Tells of a problem, as long as there are few: there may be millions.
@@ -77,9 +79,17 @@ pub fn check(dir: &Path) -> Result<Report> {
 pub(crate) fn check_on(dir: &Path, disk: &dyn Disk) -> Result<Report> {
     let _lock = lock(dir)?;
     check_format(dir)?;
-    let index = Index::open(&dir.join("index"))?;
+    let index = Index::open(&dir.join(INDEX))?;
+    let mut report = Report::default();
+    match index.load_runs(disk) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            report.index_damaged = true;
+            report.problem(|| format!("index: {}", error.message()));
+        }
+        loaded => loaded?,
+    }
     let known = Known::read(&index)?;
-    let mut check = Check { disk, known: &known, report: Report::default(), places: Places::new() };
+    let mut check = Check { disk, known: &known, report, places: Places::new() };
     let names = disk.list(SEGMENTS).at("list", SEGMENTS)?;
     let ids: BTreeSet<u32> = names.iter().filter_map(|name| segment_of(name)).collect();
     let last = check.end_of_log(&ids)?;
@@ -168,7 +178,7 @@ pub fn rebuild(options: Options, clock: Arc<dyn Clock>) -> Result<Recovery> {
     {
         let _lock = lock(&options.dir)?;
         check_format(&options.dir)?;
-        let index = options.dir.join("index");
+        let index = options.dir.join(INDEX);
         match std::fs::remove_dir_all(&index) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let message = index.display().to_string();

@@ -1,6 +1,5 @@
 //! The index: LMDB below, the [`Overlay`] above it.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +9,12 @@ use heed::types::Bytes as Raw;
 use heed::{Database, Env, EnvOpenOptions, RoTxn, WithTls};
 use larder_base::{Error, ErrorKind, Result};
 
-use crate::overlay::{Layer, Overlay};
+use crate::merged::Merged;
+use crate::overlay::Overlay;
+
+mod runs;
+
+pub(crate) use runs::INDEX;
 
 /// The tables of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,26 +54,14 @@ pub(crate) mod meta {
     pub(crate) const CLEAN: &[u8] = b"clean";
     /// At most so many rows are of records in segments that are no more.
     pub(crate) const STALE: &[u8] = b"stale";
+    /// The number of the last run that LMDB has.
+    pub(crate) const MERGED: &[u8] = b"merged";
 }
-
-/// The order in which tables are flushed; see [`Index::flush`].
-const FLUSH_ORDER: [Table; TABLES.len()] = [
-    Table::Meta,
-    Table::Names,
-    Table::Blobs,
-    Table::Entries,
-    Table::Links,
-    Table::Readers,
-    Table::Quarantine,
-    Table::Heat,
-    Table::Objects,
-    Table::Segments,
-];
 
 /// Rows written in one transaction. In a test so few that crashes fall between two of them.
 pub(crate) const ROWS_A_COMMIT: usize = if cfg!(test) { 5 } else { 8192 };
 
-/// Rows above LMDB that are looked up there to count what is in neither or both.
+/// Rows of a table above LMDB that are looked up there to count what is in neither or both.
 const COUNTED_MAX: usize = 1000;
 
 /// Address space reserved for the index; not memory and not disk. A row is about 100 bytes.
@@ -150,31 +142,22 @@ impl Index {
         start: &[u8],
         mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
-        let changed = self.overlay.scan(table, from, start);
-        let mut changed = changed.iter().peekable();
+        let changes = self.overlay.changes(table, from, start);
         let transaction = self.read()?;
-        let rows = self.tables[table as usize]
+        let flushed = self.tables[table as usize]
             .range(&transaction, &(from, Bound::Unbounded))
             .map_err(|error| self.failed("scan index", error))?;
-        for item in rows {
-            let (key, row) = item.map_err(|error| self.failed("scan index", error))?;
+        let flushed = flushed.map(|row| match row {
+            Ok((key, row)) => Ok((key, Some(row))),
+            Err(error) => Err(self.failed("scan index", error)),
+        });
+        let mut sources = changes.sources(table, from);
+        sources.push(Box::new(flushed));
+        for row in Merged::new(sources) {
+            let (key, row) = row?;
             if !key.starts_with(start) {
                 break;
             }
-            let mut replaced = false;
-            while let Some((new_key, new_row)) = changed.next_if(|(new_key, _)| &***new_key <= key) {
-                replaced |= &**new_key == key;
-                if let Some(row) = new_row
-                    && !each(new_key, row)?
-                {
-                    return Ok(());
-                }
-            }
-            if !replaced && !each(key, row)? {
-                return Ok(());
-            }
-        }
-        for (key, row) in changed {
             if let Some(row) = row
                 && !each(key, row)?
             {
@@ -182,36 +165,6 @@ impl Index {
             }
         }
         Ok(())
-    }
-
-    /// Writes a layer and then whatever `more` adds, in transactions of bounded size: LMDB keeps every page it changed in
-    /// memory until it commits, and that memory for good. `more` is to ask for [`Flush::with_room`] before rows of which
-    /// there may be many. `before_commit` is asked before each commit.
-    ///
-    /// A crash between two of them leaves rows from beyond the position; reading the log again from there gives the same
-    /// rows in the end. That is so because numbers given out are written first, so that none is given out twice, and the
-    /// segments and the position last.
-    pub(crate) fn flush(
-        &self,
-        layer: &Layer,
-        before_commit: &dyn Fn() -> Result<()>,
-        more: impl for<'a> FnOnce(Flush<'a>) -> Result<Flush<'a>>,
-    ) -> Result<()> {
-        let position = layer.get(Table::Meta, meta::POSITION);
-        let rows = FLUSH_ORDER.into_iter().flat_map(|table| {
-            let rows = layer.rows(table).iter().map(move |(key, row)| (table, &**key, row));
-            rows.filter(|(table, key, _)| *table != Table::Meta || *key != meta::POSITION)
-        });
-        let rows = rows.chain(position.map(|row| (Table::Meta, meta::POSITION, row)));
-        let mut flush = self.begin_flush(before_commit)?;
-        for (table, key, row) in rows {
-            flush = flush.with_room()?;
-            match row {
-                Some(row) => flush.put(table, key, row)?,
-                None => flush.delete(table, key)?,
-            }
-        }
-        more(flush)?.commit()
     }
 
     /// Deletes those rows of a table that `is_stale`, of at most `most` rows beyond the key `after`, as LMDB has them, and
@@ -257,33 +210,33 @@ impl Index {
         Ok(Pruning { deleted, last })
     }
 
-    fn begin_flush<'a>(&'a self, before_commit: &'a dyn Fn() -> Result<()>) -> Result<Flush<'a>> {
+    /// Begins to write to LMDB. `before_commit` is asked before each commit.
+    pub(crate) fn begin_flush<'a>(&'a self, before_commit: &'a dyn Fn() -> Result<()>) -> Result<Flush<'a>> {
         let transaction = self.env.write_txn().map_err(|error| self.failed("write index", error))?;
         Ok(Flush { index: self, before_commit, transaction, written: 0 })
     }
 
-    /// Rows of a table: exact while few wait for a checkpoint, each of which is looked up; else as of the last checkpoint,
-    /// which is not long ago then.
+    /// Rows of a table: exact while few of them are above LMDB, each of which is looked up; else as of the last merge.
     pub(crate) fn count(&self, table: Table) -> Result<u64> {
         let failed = |error| self.failed("count rows", error);
-        let changed = if self.overlay.unflushed() <= COUNTED_MAX {
-            self.overlay.scan(table, Bound::Unbounded, &[])
-        } else {
-            BTreeMap::new()
-        };
+        let few = self.overlay.unmerged_of(table) <= COUNTED_MAX;
+        let changes = few.then(|| self.overlay.changes(table, Bound::Unbounded, &[]));
         let transaction = self.read()?;
         let rows = self.tables[table as usize];
         let mut count = rows.len(&transaction).map_err(failed)?;
-        for (key, row) in &changed {
+        for row in Merged::new(changes.iter().flat_map(|changes| changes.sources(table, Bound::Unbounded))) {
+            let (key, row) = row?;
             let was_there = rows.get(&transaction, key).map_err(failed)?.is_some();
             count = count + u64::from(row.is_some()) - u64::from(was_there);
         }
         Ok(count)
     }
 
-    /// Bytes of the pages in use.
+    /// Bytes of the pages and runs in use.
     pub(crate) fn used_bytes(&self) -> Result<u64> {
-        self.env.non_free_pages_size().map_err(|error| self.failed("measure index", error))
+        let runs: usize = self.overlay.runs().iter().map(|run| run.bytes().len()).sum();
+        let pages = self.env.non_free_pages_size().map_err(|error| self.failed("measure index", error))?;
+        Ok(pages + runs as u64)
     }
 
     fn read(&self) -> Result<RoTxn<'_, WithTls>> {
@@ -341,7 +294,7 @@ impl Flush<'_> {
         cleared.map_err(|error| self.index.failed("write index", error))
     }
 
-    fn commit(self) -> Result<()> {
+    pub(crate) fn commit(self) -> Result<()> {
         (self.before_commit)()?;
         self.transaction.commit().map_err(|error| self.index.failed("write index", error))
     }

@@ -1,7 +1,7 @@
 //! Changes to the index that are in the log already and not yet in LMDB.
 //!
-//! Readers look at the newest layer, then at the one being flushed, then at LMDB, in this order and opening LMDB last:
-//! a layer is taken away only after LMDB has it, so nothing falls between.
+//! Readers look at the newest layer, then at the one that a checkpoint is writing, then at the [`Run`]s, the newest first,
+//! then at LMDB, in this order and opening LMDB last: what is taken away here is below by then, so nothing falls between.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,6 +11,8 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use crate::index::{TABLES, Table};
+use crate::merged::Source;
+use crate::run::{Run, slot_hash};
 
 /// Changed rows of every table; `None` is a deleted row.
 #[derive(Debug, Default)]
@@ -52,7 +54,10 @@ impl Layer {
 #[derive(Default)]
 struct Layers {
     current: Layer,
-    flushing: Option<Arc<Layer>>,
+    /// What a checkpoint is writing.
+    taken: Option<Arc<Layer>>,
+    /// What checkpoints wrote, the oldest first.
+    runs: Vec<Arc<Run>>,
 }
 
 /// The layers above LMDB.
@@ -65,21 +70,26 @@ impl Overlay {
     /// The change of a row, if there is one above LMDB.
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Option<Option<Bytes>> {
         let layers = self.layers.read();
-        let changed = layers.current.get(table, key).cloned();
-        changed.or_else(|| layers.flushing.as_ref()?.get(table, key).cloned())
+        let changed = layers.current.get(table, key).or_else(|| layers.taken.as_ref()?.get(table, key));
+        if changed.is_some() || layers.runs.is_empty() {
+            return changed.cloned();
+        }
+        let hash = slot_hash(table, key);
+        layers.runs.iter().rev().find_map(|run| run.get(table, key, hash))
     }
 
-    /// The changes of all rows whose key begins with `start`.
-    pub(crate) fn scan(&self, table: Table, from: Bound<&[u8]>, start: &[u8]) -> BTreeMap<Box<[u8]>, Option<Bytes>> {
+    /// The changes as they are, of rows of a table whose key begins with `start`.
+    pub(crate) fn changes(&self, table: Table, from: Bound<&[u8]>, start: &[u8]) -> Changes {
         let layers = self.layers.read();
-        let mut found = BTreeMap::new();
-        for layer in layers.flushing.as_deref().into_iter().chain([&layers.current]) {
+        let mut newest = BTreeMap::new();
+        for layer in layers.taken.as_deref().into_iter().chain([&layers.current]) {
             let rows = layer.rows(table).range::<[u8], _>((from, Bound::Unbounded));
-            found.extend(
+            newest.extend(
                 rows.take_while(|(key, _)| key.starts_with(start)).map(|(key, row)| (key.clone(), row.clone())),
             );
         }
-        found
+        let runs = layers.runs.iter().rev().filter(|run| run.len_of(table) > 0).cloned().collect();
+        Changes { newest, runs }
     }
 
     /// Makes changes visible, all at once. `meanwhile` is called while nobody can read any row.
@@ -94,37 +104,84 @@ impl Overlay {
         self.layers.read().current.len()
     }
 
-    /// How many rows are not in LMDB, those among them that are being flushed.
-    pub(crate) fn unflushed(&self) -> usize {
+    /// How many rows are not in LMDB, one that changed twice perhaps counted twice.
+    pub(crate) fn unmerged(&self) -> usize {
         let layers = self.layers.read();
-        layers.current.len() + layers.flushing.as_deref().map_or(0, Layer::len)
+        let runs: usize = layers.runs.iter().map(|run| run.len()).sum();
+        layers.current.len() + layers.taken.as_deref().map_or(0, Layer::len) + runs
     }
 
-    /// Whether a row was changed since the layer being flushed was taken.
-    pub(crate) fn changed_since_flush(&self, table: Table, key: &[u8]) -> bool {
-        self.layers.read().current.get(table, key).is_some()
+    /// As [`Overlay::unmerged`], of one table.
+    pub(crate) fn unmerged_of(&self, table: Table) -> usize {
+        let layers = self.layers.read();
+        let runs: usize = layers.runs.iter().map(|run| run.len_of(table)).sum();
+        layers.current.rows(table).len() + layers.taken.as_deref().map_or(0, |layer| layer.rows(table).len()) + runs
     }
 
-    /// Takes what there is for flushing, until [`Overlay::end_flush`] or [`Overlay::undo_flush`].
-    pub(crate) fn begin_flush(&self) -> Arc<Layer> {
+    /// Takes what there is for a checkpoint, until [`Overlay::keep`] or [`Overlay::put_back`].
+    pub(crate) fn take(&self) -> Arc<Layer> {
         let mut layers = self.layers.write();
         let layer = Arc::new(std::mem::take(&mut layers.current));
-        layers.flushing = Some(Arc::clone(&layer));
+        layers.taken = Some(Arc::clone(&layer));
         layer
     }
 
-    /// LMDB has the layer that was taken.
-    pub(crate) fn end_flush(&self) {
-        self.layers.write().flushing = None;
+    /// What was taken, if anything was, is in this run, which is durable.
+    pub(crate) fn keep(&self, run: Run) {
+        let mut layers = self.layers.write();
+        layers.taken = None;
+        layers.runs.push(Arc::new(run));
     }
 
-    /// LMDB has not all of the layer that was taken: its rows wait again, beneath what was changed since.
-    pub(crate) fn undo_flush(&self, layer: Arc<Layer>) {
+    /// What was taken could not be written: its rows wait again, beneath what was changed since.
+    pub(crate) fn put_back(&self, layer: Arc<Layer>) {
         let mut layers = self.layers.write();
-        layers.flushing = None;
+        layers.taken = None;
         let mut rows = Arc::try_unwrap(layer).unwrap_or_else(|shared| Layer { tables: shared.tables.clone() });
         rows.absorb(std::mem::take(&mut layers.current));
         layers.current = rows;
+    }
+
+    /// As [`Overlay::get`], of the runs alone.
+    pub(crate) fn get_in_runs(&self, table: Table, key: &[u8]) -> Option<Option<Bytes>> {
+        let hash = slot_hash(table, key);
+        self.layers.read().runs.iter().rev().find_map(|run| run.get(table, key, hash))
+    }
+
+    /// The runs, the oldest first.
+    pub(crate) fn runs(&self) -> Vec<Arc<Run>> {
+        self.layers.read().runs.clone()
+    }
+
+    /// LMDB has so many of the oldest runs.
+    pub(crate) fn drop_runs(&self, count: usize) {
+        self.layers.write().runs.drain(..count);
+    }
+
+    /// Whether a row was changed after so many of the oldest runs.
+    pub(crate) fn changed_after(&self, count: usize, table: Table, key: &[u8]) -> bool {
+        let layers = self.layers.read();
+        let hash = slot_hash(table, key);
+        layers.current.get(table, key).is_some()
+            || layers.taken.as_ref().is_some_and(|layer| layer.get(table, key).is_some())
+            || layers.runs[count..].iter().any(|run| run.get(table, key, hash).is_some())
+    }
+}
+
+/// The changes of a table at one moment.
+pub(crate) struct Changes {
+    /// Those that no run has.
+    newest: BTreeMap<Box<[u8]>, Option<Bytes>>,
+    /// The newest first.
+    runs: Vec<Arc<Run>>,
+}
+
+impl Changes {
+    /// The changed rows from a key on, the newest source first.
+    pub(crate) fn sources<'a>(&'a self, table: Table, from: Bound<&[u8]>) -> Vec<Source<'a>> {
+        let newest: Source<'a> = Box::new(self.newest.iter().map(|(key, row)| Ok((&**key, row.as_deref()))));
+        let runs = self.runs.iter().map(|run| Box::new(run.rows_from(table, from).map(Ok)) as Source<'a>);
+        std::iter::once(newest).chain(runs).collect()
     }
 }
 

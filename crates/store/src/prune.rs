@@ -94,7 +94,7 @@ impl Core {
             return Ok(None);
         }
         // What LMDB does not know to be gone would stay.
-        self.checkpoint(false)?;
+        self.merge(false)?;
         Ok(Some(Pass { table: Table::Blobs, after: Vec::new(), stale }))
     }
 

@@ -136,8 +136,8 @@ fn readers_of(rows: &Rows<'_>, address: &EntryAddress, revision: u64) -> Result<
 }
 
 impl Core {
-    /// Writes what is noted, as a part of a checkpoint.
-    pub(crate) fn flush_readers<'a>(&self, mut flush: Flush<'a>) -> Result<Flush<'a>> {
+    /// Writes what is noted, as a part of a merge of so many of the oldest runs.
+    pub(crate) fn flush_readers<'a>(&self, mut flush: Flush<'a>, runs: usize) -> Result<Flush<'a>> {
         let keys: Vec<Vec<u8>> = {
             let notes = self.readers.lock();
             // Those that a checkpoint which failed was to write, too.
@@ -145,7 +145,7 @@ impl Core {
         };
         for key in keys {
             // LMDB has not heard of its present state; it is the next checkpoint's.
-            if self.index.overlay.changed_since_flush(Table::Entries, &key) {
+            if self.index.overlay.changed_after(runs, Table::Entries, &key) {
                 continue;
             }
             flush = flush.with_room()?;

@@ -70,9 +70,9 @@ pub(crate) fn recover(core: &Core) -> Result<(ActiveLog, Recovery)> {
     *core.active.write() = Some((log.segment, Arc::clone(&log.file)));
     if outcome.clean {
         // From now on the saved touches are old: they must not be believed after a crash.
-        core.checkpoint_at_open()?;
+        core.merge_at_open()?;
     } else if !evicted.is_empty() {
-        core.checkpoint(false)?;
+        core.checkpoint()?;
     }
     for id in evicted {
         let path = core.files.path(id);
@@ -220,7 +220,7 @@ impl Replay<'_> {
             if self.rows.changes.len() > ROWS_MAX {
                 let changes = std::mem::take(&mut self.rows.changes);
                 self.core.publish(changes);
-                self.core.checkpoint(false)?;
+                self.core.checkpoint()?;
             }
         }
         self.adopt_again()?;

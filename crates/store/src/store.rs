@@ -19,7 +19,7 @@ use crate::disk::{Disk, FsDisk, OnDisk};
 use crate::files::{SEGMENTS, STAGING, SegmentFiles};
 use crate::format::{attach, check_format};
 use crate::heat::Heat;
-use crate::index::{Index, Table, meta};
+use crate::index::{INDEX, Index, Table, meta};
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::read_ahead::ReadAhead;
@@ -97,10 +97,11 @@ impl Store {
         std::fs::create_dir_all(&dir).map_err(|error| dir_error("make data directory", &dir, error))?;
         let lock = lock(&dir)?;
         let archive = archive(purpose, &options, &clock)?;
-        for directory in [SEGMENTS, STAGING] {
+        for directory in [SEGMENTS, STAGING, INDEX] {
             disk.make_directory(directory).at("make directory", directory)?;
         }
-        let index = Arc::new(Index::open(&dir.join("index"))?);
+        let index = Arc::new(Index::open(&dir.join(INDEX))?);
+        index.open_runs(&*disk)?;
         let has_readers = AtomicBool::new(index.count(Table::Readers)? > 0);
         let usage = Usage::default();
         usage.quota.store(options.quota, Ordering::Relaxed);
@@ -131,7 +132,7 @@ impl Store {
         let (log, recovery) = recover(&core)?;
         if core.archive.is_some() && core.index.get_flushed(Table::Meta, meta::POSITION)?.is_none() {
             // From here on an index without a position is one that was lost, for which the bucket is asked what there is.
-            core.checkpoint(false)?;
+            core.merge(false)?;
         }
         let quarantined = core.index.count(Table::Quarantine)?;
         core.health.quarantined.store(quarantined, Ordering::Relaxed);
@@ -185,7 +186,7 @@ impl Store {
     /// # Errors
     /// When the disk fails or is full; nothing is lost by that.
     pub fn checkpoint(&self) -> Result<()> {
-        self.core().checkpoint(false)
+        self.core().merge(false)
     }
 
     /// Does what was begun, makes a last checkpoint and stops. Later calls on any handle fail; what was acknowledged is
@@ -194,7 +195,7 @@ impl Store {
     /// # Errors
     /// When the last checkpoint fails.
     pub fn close(&self) -> Result<()> {
-        if self.inner.stop() { self.core().checkpoint(true) } else { Ok(()) }
+        if self.inner.stop() { self.core().merge(true) } else { Ok(()) }
     }
 
     /// Fails with "full" if so many bytes more do not fit, after evicting what may go.

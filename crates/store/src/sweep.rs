@@ -140,7 +140,7 @@ impl Store {
             return Ok(());
         }
         // The log says so durably from here on, also where nobody waited for its sync.
-        core.checkpoint(false)?;
+        core.checkpoint()?;
         for segment in doomed {
             let Some(row) = archive.object(segment).filter(|row| row.state == ObjectState::Doomed) else { continue };
             archive.bucket.delete(&row.name)?;

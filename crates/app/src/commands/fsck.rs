@@ -41,7 +41,7 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
             json!({
                 "sound": report.is_sound(), "segments": report.segments, "records": report.records,
                 "bytes": report.bytes, "bad_records": report.bad_records, "dangling_rows": report.dangling_rows,
-                "stale_rows": report.stale_rows,
+                "stale_rows": report.stale_rows, "index_damaged": report.index_damaged,
                 "tail_bytes": report.tail_bytes, "problems": report.problems,
             })
         );
@@ -51,7 +51,13 @@ pub fn run(options: &cli::Fsck, as_json: bool, environment: &BTreeMap<String, St
         }
         let (segments, records) = (counted(report.segments, "segment"), counted(report.records, "record"));
         out!("{}: {segments}, {records}, {} read", data.display(), ByteSize(report.bytes));
+        if report.index_damaged {
+            out!(
+                "a part of the index is damaged; the next start makes it anew from the segments, as `larder fsck --rebuild` does now"
+            );
+        }
         match (report.bad_records, report.dangling_rows) {
+            _ if report.index_damaged && report.bad_records == 0 => {}
             (0, 0) => out!("sound"),
             (bad, rows) => out!(
                 "{} and {} of the index without one; each is answered as absent. \

@@ -168,14 +168,12 @@ fn what_is_noted_of_an_entry_that_is_gone_or_replaced_leaves_nothing() {
     assert_eq!((rows(&store), store.core().readers.lock().is_waiting()), (0, false));
 }
 
-/// A checkpoint in the middle of which something else is done.
-fn checkpoint_around(store: &Store, meanwhile: impl FnOnce()) {
+/// A merge in the middle of which something else is done.
+fn merge_around(store: &Store, meanwhile: impl FnOnce()) {
     let core = store.core();
-    let layer = core.index.overlay.begin_flush();
+    core.write_run().unwrap();
     meanwhile();
-    core.index.flush(&layer, &|| Ok(()), |flush| core.flush_readers(flush)).unwrap();
-    core.index.overlay.end_flush();
-    core.readers_flushed();
+    core.merge_runs(|flush| Ok(flush)).unwrap();
     assert!(core.readers.lock().flushing.is_empty(), "what LMDB has needs no memory");
 }
 
@@ -191,7 +189,7 @@ fn what_goes_or_is_replaced_while_a_checkpoint_is_made_is_the_next_one_s() {
     for key in keys {
         world.restore(&store, key, "one");
     }
-    checkpoint_around(&store, || {
+    merge_around(&store, || {
         assert!(store.delete_entry(&at("gone")).unwrap());
         write(&store, "replaced", "w");
         world.restore(&store, "replaced", "two");
@@ -205,7 +203,7 @@ fn what_goes_or_is_replaced_while_a_checkpoint_is_made_is_the_next_one_s() {
     };
     check("at once");
     assert_eq!(rows(&store), 1, "of the others LMDB does not know yet what they are");
-    checkpoint_around(&store, || world.restore(&store, "stays", "one"));
+    merge_around(&store, || world.restore(&store, "stays", "one"));
     assert_eq!((rows(&store), readers(&store, "stays")), (3, named(&[("one", 2)])));
     assert!(!store.core().readers.lock().is_waiting());
 }

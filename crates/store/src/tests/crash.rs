@@ -20,11 +20,27 @@ use crate::{Durability, Options, Store};
 /// One operation of a script.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Blob { namespace: &'static str, content: Bytes },
-    Entry { key: u8, value: Bytes, link: Option<Bytes>, condition: PutIf },
-    Remove { key: u8 },
-    Upload { number: u32, contents: Vec<Bytes> },
+    Blob {
+        namespace: &'static str,
+        content: Bytes,
+    },
+    Entry {
+        key: u8,
+        value: Bytes,
+        link: Option<Bytes>,
+        condition: PutIf,
+    },
+    Remove {
+        key: u8,
+    },
+    Upload {
+        number: u32,
+        contents: Vec<Bytes>,
+    },
+    /// What is published goes into a run, and with enough of them into LMDB.
     Checkpoint,
+    /// What is published goes into LMDB.
+    Merge,
 }
 
 /// A namespace and the hash of a blob in it.
@@ -113,7 +129,8 @@ impl Model {
                 contents.iter().for_each(|content| self.must_have("up", content));
                 self.parts.remove(number);
             }
-            Step::Checkpoint => store.checkpoint()?,
+            Step::Checkpoint => store.core().checkpoint()?,
+            Step::Merge => store.checkpoint()?,
         }
         Ok(())
     }
@@ -167,7 +184,7 @@ pub(crate) fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
     for number in 0..length as u32 {
         let content = noise(seed << 8 | u64::from(number), 100 + dice.roll(700) as usize);
         let key = dice.roll(3) as u8;
-        let roll = dice.roll(12);
+        let roll = dice.roll(14);
         steps.push(match roll {
             // A blob of several chunks, in a group that goes through the system's memory between others that do not.
             _ if number == LARGE_STEP => Step::Blob { namespace: "a", content: large.clone() },
@@ -189,7 +206,8 @@ pub(crate) fn script(seed: u64, length: usize, large: &Bytes) -> Vec<Step> {
                 number,
                 contents: vec![content, noise(seed ^ 0xffff, 3000), noise(u64::from(number), 20)],
             },
-            10 => Step::Checkpoint,
+            10 => Step::Merge,
+            11..13 => Step::Checkpoint,
             _ => Step::Blob { namespace: "b", content },
         });
     }
@@ -627,7 +645,7 @@ fn what_the_index_does_not_take_waits_counted_and_bounded_and_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
     let store = open_on(dir.path(), &disk);
-    let unflushed = || store.core().index.overlay.unflushed();
+    let unmerged = || store.core().index.overlay.unmerged();
     put(&store, "a", &noise(1, 100)).unwrap();
     disk.set_no_index(true);
     store.checkpoint().unwrap_err();
@@ -637,7 +655,7 @@ fn what_the_index_does_not_take_waits_counted_and_bounded_and_is_tried_again() {
             .err()
     });
     assert_eq!(refused.unwrap().kind(), ErrorKind::Unavailable);
-    assert!((ROWS_LIMIT..ROWS_LIMIT + 10).contains(&unflushed()), "{}", unflushed());
+    assert!((ROWS_LIMIT..ROWS_LIMIT + 10).contains(&unmerged()), "{}", unmerged());
     disk.set_no_index(false);
     store.checkpoint().unwrap();
     put(&store, "a", &noise(2, 100)).unwrap();
