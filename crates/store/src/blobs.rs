@@ -165,10 +165,12 @@ impl Store {
         content: Bytes,
     ) -> (Terms, impl FnOnce(&mut Group<'_>) -> Result<Digest> + Send + 'static) {
         let record = Record::chunk(digest.hash, content, self.core().options.level);
+        let known = self.core().known_name(namespace.as_str());
         let namespace = namespace.clone();
         let terms = Terms::write(weight([record.body.len()]));
         (terms, move |group: &mut Group<'_>| {
-            put_chunk_in(group, &namespace, digest.hash, record)?;
+            let id = known.map_or_else(|| group.name_id(namespace.as_str()), Ok)?;
+            put_chunk_in(group, &namespace, id, digest.hash, record)?;
             Ok(digest)
         })
     }
@@ -196,21 +198,25 @@ impl Store {
     }
 }
 
-/// Makes a namespace have a chunk: writes it if it is not here, grants it if the namespace has it not yet.
+/// Makes a namespace, which has this id, have a chunk: writes it if it is not here, grants it if the namespace has it not
+/// yet.
 pub(crate) fn put_chunk_in(
     group: &mut Group<'_>,
     namespace: &Namespace,
+    id: u32,
     hash: ContentHash,
     record: Record,
 ) -> Result<()> {
-    let id = group.name_id(namespace.as_str())?;
     let mut due = MarksDue::new();
     let row = group.touched(&hash, &mut due)?;
     group.due.append(&mut due);
     match row {
         Some(row) if row.kind == RecordKind::Chunk && row.namespaces.contains(&id) => Ok(()),
         Some(row) if row.kind == RecordKind::Chunk => group.grant(namespace, &[hash]),
-        _ => group.append_granted_chunk(record, namespace),
+        _ => {
+            group.append_granted_chunk(record, namespace, id);
+            Ok(())
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use larder_base::{Clock, ContentHash, Error, ErrorKind, Result, Timestamp};
+use larder_base::{Clock, ContentHash, EntryAddress, Error, ErrorKind, Result, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 use crate::archive::Archive;
@@ -21,6 +21,7 @@ use crate::overlay::Layer;
 use crate::pool::Pool;
 use crate::read_ahead::ReadAhead;
 use crate::readers::ReaderNotes;
+use crate::row::EntryKey;
 use crate::served::Served;
 use crate::transfer::Claims;
 use crate::whole::WholeEntries;
@@ -65,6 +66,20 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The id of a name that was looked up since it was published.
+    pub(crate) fn known_name(&self, name: &str) -> Option<u32> {
+        self.names.read().get(name).copied()
+    }
+
+    /// The index key of an address whose names are all known so.
+    pub(crate) fn known_entry_key(&self, address: &EntryAddress) -> Option<EntryKey> {
+        let scope = address.scope.to_string();
+        let names = self.names.read();
+        let id = |name: &str| names.get(name).copied();
+        let (namespace, scope, door) = (id(address.namespace.as_str())?, id(&scope)?, id(address.door.as_str())?);
+        Some(EntryKey::new(namespace, scope, door, address.key.as_str()))
     }
 
     /// Makes changes of rows visible, all at once.

@@ -18,7 +18,7 @@ use crate::committer::Terms;
 use crate::group::{Group, weight};
 use crate::index::{Table, meta};
 use crate::read::Attempt;
-use crate::row::{BlobRow, EntryRow, entry_scan_start, split_entry_key};
+use crate::row::{BlobRow, EntryKey, EntryRow, entry_scan_start, split_entry_key};
 use crate::rows::{MarksDue, Rows};
 use crate::store::Store;
 
@@ -31,6 +31,8 @@ const SERVED_EXACT: Duration = Duration::from_secs(20);
 /// An entry write whose bytes are hashed and compressed, ready for the log.
 pub(crate) struct PreparedPut {
     address: EntryAddress,
+    /// The key of the address, if all of its names were known.
+    key: Option<EntryKey>,
     new: NewEntry,
     blob: Digest,
     value: Option<(Bytes, Record)>,
@@ -53,10 +55,10 @@ impl Store {
         let known = core.whole.lock().get(&key, row.revision, epoch);
         if let Some(links) = known.filter(|_| due.is_empty()) {
             let entry = rows.entry_with(&key, row, links);
-            self.note_service(key, &entry, access, rows.now);
+            self.note_service(key.into_bytes(), &entry, access, rows.now);
             return Ok(Some(entry));
         }
-        match look_further(&rows, address, key, row, &mut due)? {
+        match look_further(&rows, key, row, &mut due)? {
             Look::Nothing => Ok(None),
             Look::Incomplete(_) => {
                 let address = address.clone();
@@ -64,7 +66,7 @@ impl Store {
                 match core.queue.call(Terms::housekeeping(weight([2048])), remove) {
                     Ok(None) => Ok(None),
                     Ok(Some((key, entry))) => {
-                        self.note_service(key, &entry, access, rows.now);
+                        self.note_service(key.into_bytes(), &entry, access, rows.now);
                         Ok(Some(entry))
                     }
                     Err(error) => {
@@ -78,7 +80,7 @@ impl Store {
                     core.whole.lock().keep(&key, entry.revision, epoch, &entry.links);
                 }
                 core.make_marks(due, false);
-                self.note_service(key, &entry, access, rows.now);
+                self.note_service(key.into_bytes(), &entry, access, rows.now);
                 Ok(Some(entry))
             }
         }
@@ -106,7 +108,7 @@ impl Store {
         if row.links > links_max {
             return Ok(None);
         }
-        match look_further(&rows, address, key, row, &mut due)? {
+        match look_further(&rows, key, row, &mut due)? {
             Look::Complete(Whole { key, mut entry, value }) if due.is_empty() && !rows.would_wait() => {
                 if access == Access::Serve && entry.inline.is_none() && value.size <= AT_HAND_MAX_BYTES as u64 {
                     entry.inline = match core.read_body_at_once(&entry.blob.hash, &value)? {
@@ -119,7 +121,7 @@ impl Store {
                 if access == Access::Serve && entry.inline.is_some() {
                     core.at_hand.keep(&key, &entry, epoch, generation);
                 }
-                self.note_service(key, &entry, access, rows.now);
+                self.note_service(key.into_bytes(), &entry, access, rows.now);
                 Ok(Some(Some(entry)))
             }
             _ => Ok(None),
@@ -174,7 +176,8 @@ impl Store {
         };
         let stored = value.as_ref().map_or(0, |(_, record)| record.body.len());
         let terms = Terms::write(weight([stored, 2 * ATTRIBUTES_MAX_BYTES + new.links.len() * ContentHash::KEY_LEN]));
-        let put = PreparedPut { address: address.clone(), new, blob, value, condition };
+        let key = self.core().known_entry_key(address);
+        let put = PreparedPut { address: address.clone(), key, new, blob, value, condition };
         Ok((terms, move |group: &mut Group<'_>| put_in(group, put)))
     }
 
@@ -275,34 +278,26 @@ enum Look {
 /// An entry with everything it needs.
 struct Whole {
     /// Its index key.
-    key: Vec<u8>,
+    key: EntryKey,
     entry: Entry,
     /// Where its value is.
     value: BlobRow,
 }
 
-fn look(rows: &Rows<'_>, address: &EntryAddress, due: &mut MarksDue) -> Result<Look> {
-    let Some(key) = rows.find_entry_key(address)? else { return Ok(Look::Nothing) };
+fn look(rows: &Rows<'_>, key: EntryKey, due: &mut MarksDue) -> Result<Look> {
     let Some(row) = rows.touched_entry(&key, due)? else { return Ok(Look::Nothing) };
-    look_further(rows, address, key, row, due)
+    look_further(rows, key, row, due)
 }
 
 /// What is at an address whose entry has this row; the entry itself was touched.
-fn look_further(
-    rows: &Rows<'_>,
-    address: &EntryAddress,
-    key: Vec<u8>,
-    row: EntryRow,
-    due: &mut MarksDue,
-) -> Result<Look> {
+fn look_further(rows: &Rows<'_>, key: EntryKey, row: EntryRow, due: &mut MarksDue) -> Result<Look> {
     let revision = row.revision;
     let entry = rows.entry(&key, row)?;
-    let Some(namespace) = rows.find_name(address.namespace.as_str())? else { return Ok(Look::Incomplete(revision)) };
-    let value = rows.present(namespace, &entry.blob.hash, due)?;
+    let value = rows.present(key.namespace, &entry.blob.hash, due)?;
     let mut whole = value.is_some();
     for link in entry.links.iter() {
         // All of them are touched, whatever the others are.
-        whole &= rows.present(namespace, link, due)?.is_some();
+        whole &= rows.present(key.namespace, link, due)?.is_some();
     }
     Ok(match value {
         Some(value) if whole => Look::Complete(Whole { key, entry, value }),
@@ -312,9 +307,10 @@ fn look_further(
 
 /// Removes an entry that was found incomplete, unless it proves whole or replaced when nothing moves under the look; one
 /// that is whole is promised and given back.
-fn remove_if_incomplete(group: &mut Group<'_>, address: EntryAddress) -> Result<Option<(Vec<u8>, Entry)>> {
+fn remove_if_incomplete(group: &mut Group<'_>, address: EntryAddress) -> Result<Option<(EntryKey, Entry)>> {
     let mut due = MarksDue::new();
-    match look(group, &address, &mut due)? {
+    let Some(key) = group.find_entry_key(&address)? else { return Ok(None) };
+    match look(group, key, &mut due)? {
         Look::Nothing => Ok(None),
         Look::Incomplete(revision) => {
             remove_unless_replaced(group, &Removal { revision, address })?;
@@ -358,10 +354,11 @@ fn check_limits(new: &NewEntry) -> Result<()> {
 }
 
 fn put_in(group: &mut Group<'_>, put: PreparedPut) -> Result<PutOutcome> {
-    let PreparedPut { address, new, blob, value, condition } = put;
+    let PreparedPut { address, key, new, blob, value, condition } = put;
+    let key = key.map_or_else(|| group.entry_key(&address), Ok)?;
     let mut due = MarksDue::new();
     if condition != PutIf::Always {
-        let existing = match look(group, &address, &mut due)? {
+        let existing = match look(group, key.clone(), &mut due)? {
             Look::Complete(whole) => Some(whole.entry),
             Look::Nothing | Look::Incomplete(_) => None,
         };
@@ -376,12 +373,11 @@ fn put_in(group: &mut Group<'_>, put: PreparedPut) -> Result<PutOutcome> {
             return Ok(PutOutcome::Kept(existing));
         }
     }
-    let namespace = group.name_id(address.namespace.as_str())?;
     let mut lacking = Vec::new();
     let stored = match &value {
         Some(_) => None,
         None => {
-            let row = group.present(namespace, &blob.hash, &mut due)?;
+            let row = group.present(key.namespace, &blob.hash, &mut due)?;
             if row.as_ref().is_none_or(|row| row.size != blob.size) {
                 lacking.push(blob.hash);
             }
@@ -390,7 +386,7 @@ fn put_in(group: &mut Group<'_>, put: PreparedPut) -> Result<PutOutcome> {
     };
     for link in new.links.iter() {
         let is_value = value.is_some() && *link == blob.hash;
-        if !is_value && group.present(namespace, link, &mut due)?.is_none() {
+        if !is_value && group.present(key.namespace, link, &mut due)?.is_none() {
             lacking.push(*link);
         }
     }
@@ -411,19 +407,17 @@ fn put_in(group: &mut Group<'_>, put: PreparedPut) -> Result<PutOutcome> {
         _ => None,
     };
     if let Some((_, record)) = value {
-        put_chunk_in(group, &address.namespace, blob.hash, record)?;
+        put_chunk_in(group, &address.namespace, key.namespace, blob.hash, record)?;
     }
     // By the clock, so that it is never used again even if the index is made anew after the last entry was evicted.
     let revision = (group.number(meta::REVISION)? + 1).max(group.now.as_millis() << 10);
     let NewEntry { attributes, links, writer, .. } = new;
     let now = group.now;
     let entry = Entry { blob, inline, attributes, links, writer, created: now, last_served: now, revision };
-    if let Some(key) = group.find_entry_key(&address)? {
-        // A new value was not served yet.
-        group.core.served.lock().forget(&key);
-    }
+    // A new value was not served yet.
+    group.core.served.lock().forget(&key);
     let placed = Placed { address, entry };
-    group.append_entry(&placed)?;
+    group.append_entry(&key, &placed)?;
     Ok(PutOutcome::Stored(placed.entry))
 }
 

@@ -8,7 +8,7 @@ use larder_base::{ContentHash, Namespace, Result};
 
 use crate::body::{Commit, Grant, Placed, Recipe, TouchMark, TrailerLine};
 use crate::core::Core;
-use crate::row::Place;
+use crate::row::{EntryKey, Place};
 use crate::rows::{MarksDue, Rows};
 
 /// Something to be done once a group is durable and before anyone sees it.
@@ -85,13 +85,11 @@ impl<'a> Group<'a> {
         self.append_blob_of(record, size, Vec::new());
     }
 
-    /// Appends a chunk that a namespace has: as [`Group::append_blob`] and [`Group::grant`], with its row made once.
-    pub(crate) fn append_granted_chunk(&mut self, record: Record, namespace: &Namespace) -> Result<()> {
+    /// Appends a chunk that a namespace, which has this id, has: as [`Group::append_blob`] and [`Group::grant`], with its row made once.
+    pub(crate) fn append_granted_chunk(&mut self, record: Record, namespace: &Namespace, id: u32) {
         let (hash, size) = (record.header.hash, u64::from(record.header.raw_len));
-        let id = self.rows.name_id(namespace.as_str())?;
         self.append_blob_of(record, size, vec![id]);
         self.note_grant(namespace, &[hash], true);
-        Ok(())
     }
 
     pub(crate) fn append_blob_of(&mut self, record: Record, size: u64, namespaces: Vec<u32>) {
@@ -128,10 +126,10 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Appends an entry.
-    pub(crate) fn append_entry(&mut self, placed: &Placed) -> Result<()> {
+    /// Appends an entry, whose address has this key.
+    pub(crate) fn append_entry(&mut self, key: &EntryKey, placed: &Placed) -> Result<()> {
         let place = self.append(placed.to_record());
-        self.rows.put_entry(placed, place.segment, place.ordinal)
+        self.rows.put_entry(key, placed, place.segment, place.ordinal)
     }
 
     /// Adds what ends a group: its grants, its marks and the commit. `synced` is how far the segment is durable.

@@ -93,7 +93,7 @@ impl Store {
         let waiting = {
             let mut notes = core.readers.lock();
             let is_full = notes.fresh.len() >= NOTED_MAX;
-            let row = match notes.fresh.entry(key) {
+            let row = match notes.fresh.entry(key.into_bytes()) {
                 Slot::Occupied(slot) => slot.into_mut(),
                 Slot::Vacant(_) if is_full => return,
                 Slot::Vacant(slot) => slot.insert(ReadersRow::new(revision)),
@@ -124,12 +124,12 @@ fn readers_of(rows: &Rows<'_>, address: &EntryAddress, revision: u64) -> Result<
     let Some(key) = rows.find_entry_key(address)? else { return Ok(Vec::new()) };
     // Held while the row is read: between the two a checkpoint could take what is noted into the row.
     let notes = rows.core.readers.lock();
-    let row = match notes.flushing.get(&key) {
+    let row = match notes.flushing.get(&*key) {
         Some(row) => Some(row.clone()),
         None => rows.get(Table::Readers, &key)?.map(|row| ReadersRow::decode(&row)).transpose()?,
     };
     let mut row = row.filter(|row| row.revision == revision).unwrap_or_else(|| ReadersRow::new(revision));
-    notes.fresh.get(&key).into_iter().for_each(|fresh| row.absorb(fresh));
+    notes.fresh.get(&*key).into_iter().for_each(|fresh| row.absorb(fresh));
     drop(notes);
     let is_there = rows.get(Table::Entries, &key)?.is_some_and(|entry| EntryRow::has_revision(&entry, revision));
     Ok(if is_there { row.readers.into_readers() } else { Vec::new() })

@@ -359,7 +359,11 @@ impl Replay<'_> {
         match item.line.kind {
             RecordKind::Chunk => self.rows.take_blob(&item.line, place, u64::from(item.line.raw_len), Vec::new()),
             RecordKind::Recipe => self.rows.take_blob(&item.line, place, Recipe::decode(body)?.size, Vec::new()),
-            RecordKind::Entry => self.rows.put_entry(&Placed::decode(body)?, segment, item.ordinal)?,
+            RecordKind::Entry => {
+                let placed = Placed::decode(body)?;
+                let key = self.rows.entry_key(&placed.address)?;
+                self.rows.put_entry(&key, &placed, segment, item.ordinal)?;
+            }
             RecordKind::Removal => self.rows.remove_entry(&Removal::decode(body)?)?,
             RecordKind::Grant => {
                 let grant = Grant::decode(body)?;

@@ -1,5 +1,7 @@
 //! The rows of the index; `docs/format.md` has the table.
 
+use std::ops::Deref;
+
 use bytes::Bytes;
 use larder_base::segment::{Codec, RECORD_HEADER_LEN, RecordKind};
 use larder_base::{Attributes, ContentHash, Digest, Result, Timestamp};
@@ -158,13 +160,34 @@ impl EntryRow {
 /// The bytes of a key that stand in the index key.
 const KEY_HEAD_LEN: usize = 400;
 
-/// Where an entry's row is: LMDB's keys have at most 511 bytes, so a longer key ends in a hash of itself.
-pub(crate) fn entry_key(namespace: u32, scope: u32, door: u32, key: &str) -> Vec<u8> {
-    let mut out = entry_scan_start(&[namespace, scope, door], key);
-    if key.len() > KEY_HEAD_LEN {
-        out.extend_from_slice(&ContentHash::of(key.as_bytes()).as_bytes()[..16]);
+/// Where the rows of an entry are: its address, with the ids of the names. LMDB's keys have at most 511 bytes, so a longer
+/// key ends in a hash of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EntryKey {
+    pub(crate) namespace: u32,
+    bytes: Vec<u8>,
+}
+
+impl EntryKey {
+    pub(crate) fn new(namespace: u32, scope: u32, door: u32, key: &str) -> Self {
+        let mut bytes = entry_scan_start(&[namespace, scope, door], key);
+        if key.len() > KEY_HEAD_LEN {
+            bytes.extend_from_slice(&ContentHash::of(key.as_bytes()).as_bytes()[..16]);
+        }
+        Self { namespace, bytes }
     }
-    out
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl Deref for EntryKey {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// What the index keys begin with of all entries under these ids whose key begins with `prefix`.

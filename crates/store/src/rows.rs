@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::heat::Touch;
 use crate::index::{Table, meta};
 use crate::overlay::Layer;
-use crate::row::{BlobRow, EntryRow, ObjectRow, ObjectState, Place, SegmentRow, entry_key, long_key};
+use crate::row::{BlobRow, EntryKey, EntryRow, ObjectRow, ObjectState, Place, SegmentRow, long_key};
 
 /// Segments in which something was touched and which lack a durable mark of it.
 pub(crate) type MarksDue = BTreeSet<u32>;
@@ -131,8 +131,9 @@ impl<'a> Rows<'a> {
 
     /// The id of a name, if it was ever used.
     pub(crate) fn find_name(&self, name: &str) -> Result<Option<u32>> {
-        if let Some(id) = self.core.names.read().get(name) {
-            return Ok(Some(*id));
+        let known = self.core.known_name(name);
+        if known.is_some() {
+            return Ok(known);
         }
         let key = name_key(name);
         if let Some(row) = self.changes.get(Table::Names, &key) {
@@ -295,11 +296,23 @@ impl<'a> Rows<'a> {
     }
 
     /// The index key of an address, if all of its names were ever used.
-    pub(crate) fn find_entry_key(&self, address: &EntryAddress) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn find_entry_key(&self, address: &EntryAddress) -> Result<Option<EntryKey>> {
+        let known = self.core.known_entry_key(address);
+        if known.is_some() {
+            return Ok(known);
+        }
         let Some(namespace) = self.find_name(address.namespace.as_str())? else { return Ok(None) };
         let Some(scope) = self.find_name(&address.scope.to_string())? else { return Ok(None) };
         let Some(door) = self.find_name(address.door.as_str())? else { return Ok(None) };
-        Ok(Some(entry_key(namespace, scope, door, address.key.as_str())))
+        Ok(Some(EntryKey::new(namespace, scope, door, address.key.as_str())))
+    }
+
+    /// The index key of an address, whose names are given ids if they have none.
+    pub(crate) fn entry_key(&mut self, address: &EntryAddress) -> Result<EntryKey> {
+        let namespace = self.name_id(address.namespace.as_str())?;
+        let scope = self.name_id(&address.scope.to_string())?;
+        let door = self.name_id(address.door.as_str())?;
+        Ok(EntryKey::new(namespace, scope, door, address.key.as_str()))
     }
 
     /// The row of an entry whose record is still there; the record is touched.
@@ -344,13 +357,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// An entry replaces what was at its address.
-    pub(crate) fn put_entry(&mut self, placed: &Placed, segment: u32, ordinal: u32) -> Result<()> {
+    /// An entry replaces what was at its address, which has this key.
+    pub(crate) fn put_entry(&mut self, key: &EntryKey, placed: &Placed, segment: u32, ordinal: u32) -> Result<()> {
         let Placed { address, entry } = placed;
-        let namespace = self.name_id(address.namespace.as_str())?;
-        let scope = self.name_id(&address.scope.to_string())?;
-        let door = self.name_id(address.door.as_str())?;
-        let key = entry_key(namespace, scope, door, address.key.as_str());
         let row = EntryRow {
             last_served: entry.last_served,
             revision: entry.revision,
@@ -365,13 +374,13 @@ impl<'a> Rows<'a> {
             long_key: long_key(address.key.as_str()),
         };
         if entry.links.is_empty() {
-            if self.get(Table::Links, &key)?.is_some() {
-                self.delete(Table::Links, &key);
+            if self.get(Table::Links, key)?.is_some() {
+                self.delete(Table::Links, key);
             }
         } else {
-            self.set(Table::Links, &key, entry.links.iter().flat_map(ContentHash::to_key).collect());
+            self.set(Table::Links, key, entry.links.iter().flat_map(ContentHash::to_key).collect());
         }
-        self.set(Table::Entries, &key, row.encode());
+        self.set(Table::Entries, key, row.encode());
         if self.number(meta::REVISION)? < entry.revision {
             self.set_number(meta::REVISION, entry.revision);
         }

@@ -415,7 +415,7 @@ fn copy_entry(group: &mut Group<'_>, address: EntryAddress, id: u32, ordinal: u3
         return Ok(false);
     }
     let entry = group.entry(&key, row)?;
-    group.append_entry(&Placed { address, entry })?;
+    group.append_entry(&key, &Placed { address, entry })?;
     Ok(true)
 }
 

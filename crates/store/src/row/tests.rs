@@ -47,14 +47,14 @@ fn every_row_reads_back_as_it_was_written() {
 #[test]
 fn entry_keys_fit_lmdb_and_tell_themselves() {
     for key in ["k".to_owned(), "x".repeat(400), "x".repeat(401), "\u{1f600}".repeat(512)] {
-        let index_key = entry_key(1, 2, 3, &key);
+        let index_key = EntryKey::new(1, 2, 3, &key);
         assert!(index_key.len() <= 511, "{} bytes", index_key.len());
         assert!(index_key.starts_with(&entry_scan_start(&[1, 2, 3], &key[..0])));
         let row = entry_row(&long_key(&key));
         assert_eq!(split_entry_key(&index_key, &row).unwrap(), ([1, 2, 3], key));
     }
-    assert_ne!(entry_key(1, 2, 3, &"x".repeat(400)), entry_key(1, 2, 3, &"x".repeat(401)));
-    let long = entry_key(1, 2, 3, &format!("{}a", "x".repeat(500)));
+    assert_ne!(EntryKey::new(1, 2, 3, &"x".repeat(400)), EntryKey::new(1, 2, 3, &"x".repeat(401)));
+    let long = EntryKey::new(1, 2, 3, &format!("{}a", "x".repeat(500)));
     assert!(long.starts_with(&entry_scan_start(&[1, 2, 3], &"x".repeat(450))), "a long prefix finds longer keys");
 }
 

@@ -122,6 +122,26 @@ fn a_stored_value_of_another_size_is_not_present() {
 }
 
 #[test]
+fn writes_prepared_before_their_names_were_known_and_after_are_of_one_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let at = address("a", "pr/7", "test", "k");
+    let prepare = |content: &str, condition| store.entry_write(&at, value(content.to_owned()), condition).unwrap();
+    let unknown = [prepare("1", PutIf::Absent), prepare("2", PutIf::Absent)].map(|(terms, op)| {
+        let outcome = store.core().queue.call(terms, op).unwrap();
+        matches!(outcome, PutOutcome::Stored(_))
+    });
+    assert_eq!(unknown, [true, false], "the second finds what the first wrote");
+    assert!(store.get_entry(&at, Access::Check).unwrap().is_some());
+    assert!(store.core().known_entry_key(&at).is_some());
+    let (terms, op) = prepare("3", PutIf::Absent);
+    let PutOutcome::Kept(Some(kept)) = store.core().queue.call(terms, op).unwrap() else { panic!("it was there") };
+    assert_eq!(kept.inline.as_deref(), Some(&b"1"[..]));
+    let (terms, op) = prepare("4", PutIf::Unchanged(kept.revision));
+    stored(store.core().queue.call(terms, op).unwrap());
+}
+
+#[test]
 fn conditions_hold_or_show_what_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
