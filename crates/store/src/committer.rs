@@ -262,7 +262,7 @@ fn seal_if_full(core: &Core, log: &mut ActiveLog) {
 }
 
 fn run_group(core: &Core, checkpointer: &Checkpointer, log: &mut ActiveLog, mut operations: Vec<Box<dyn Operation>>) {
-    let mut group = Group::new(core, log.segment, log.offset, log.ordinal);
+    let mut group = Group::new(core, log.segment, log.offset, log.ordinal, operations.len());
     for operation in &mut operations {
         let terms = operation.terms();
         let allowed = core.health.check("write").and_then(|()| {

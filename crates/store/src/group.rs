@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use larder_base::segment::{RECORD_HEADER_LEN, Record, RecordKind};
 use larder_base::{ContentHash, Namespace, Result};
 
@@ -22,6 +22,8 @@ pub(crate) struct Group<'a> {
     start: u64,
     offset: u64,
     first_ordinal: u32,
+    /// Room for the headers of the records to come.
+    headers: BytesMut,
     pub(crate) pieces: Vec<Bytes>,
     pub(crate) lines: Vec<TrailerLine>,
     grants: Vec<(Grant, bool)>,
@@ -34,16 +36,19 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// A group to be appended to `segment` at `start`, its first record having this ordinal.
-    pub(crate) fn new(core: &'a Core, segment: u32, start: u64, first_ordinal: u32) -> Self {
+    /// A group to be appended to `segment` at `start`, its first record having this ordinal; of about so many operations.
+    pub(crate) fn new(core: &'a Core, segment: u32, start: u64, first_ordinal: u32, operations: usize) -> Self {
+        // Most operations append two records at most, and the end of a group is as many.
+        let records = 2 * (operations + 1);
         Self {
             rows: Rows::new(core),
             segment,
             start,
             offset: start,
             first_ordinal,
-            pieces: Vec::new(),
-            lines: Vec::new(),
+            headers: BytesMut::with_capacity(records * RECORD_HEADER_LEN),
+            pieces: Vec::with_capacity(2 * records),
+            lines: Vec::with_capacity(records),
             grants: Vec::new(),
             due: MarksDue::new(),
             held_due: MarksDue::new(),
@@ -75,7 +80,8 @@ impl<'a> Group<'a> {
         let offset = u32::try_from(self.offset).expect("a segment is sealed long before 2^32 bytes");
         self.offset += record.len();
         self.lines.push(TrailerLine::from(&record.header));
-        self.pieces.push(Bytes::copy_from_slice(&record.header.encode()));
+        self.headers.extend_from_slice(&record.header.encode());
+        self.pieces.push(self.headers.split().freeze());
         self.pieces.push(record.body);
         Place { segment: self.segment, offset, ordinal }
     }

@@ -290,7 +290,7 @@ fn an_entry_put_in_one_group_with_the_large_blob_it_names_finds_it() {
     };
     *store.core().recipes.lock() = crate::core::RecipeCache::default();
     let log = store.core().active.read().clone().unwrap();
-    let mut group = crate::group::Group::new(store.core(), log.0, log.1.size().unwrap(), 1000);
+    let mut group = crate::group::Group::new(store.core(), log.0, log.1.size().unwrap(), 1000, 1);
     group.append_blob(recipe.to_record(digest.hash), recipe.size);
     group.grant(&ns("a"), &[digest.hash]).unwrap();
     let namespace = group.find_name("a").unwrap().unwrap();
