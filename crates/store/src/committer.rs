@@ -342,7 +342,7 @@ impl ActiveLog {
     /// Writes at the end of the segment, which is at `end` then. What could not be written is cut off again.
     fn append(&mut self, core: &Core, pieces: &[Bytes], end: u64, sync: bool) -> Result<()> {
         let path = segment_path(self.segment);
-        let error = match self.write_pieces(pieces, sync).at("append to segment", &path) {
+        let error = match self.write_pieces(pieces, sync, core.segment_len()).at("append to segment", &path) {
             Ok(past_memory) => {
                 if past_memory {
                     core.read_ahead.wrote(self.segment, self.offset..end);
@@ -352,7 +352,7 @@ impl ActiveLog {
             }
             Err(error) => error,
         };
-        match self.file.truncate(self.offset).at("cut segment after a failed write", &path) {
+        match self.cut().at("cut segment after a failed write", &path) {
             Ok(()) if error.kind() == ErrorKind::Full => core.usage.disk_full.store(true, Ordering::Relaxed),
             Ok(()) => core.health.poison(&error),
             Err(cut) => core.health.poison(&cut),

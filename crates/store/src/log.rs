@@ -17,11 +17,14 @@ use crate::row::{Position, SegmentRow};
 use crate::rows::Rows;
 use crate::scan::{Scanner, Step, step_over};
 
+mod padding;
 mod replayed;
 mod tail;
 
+pub(crate) use padding::Padding;
 pub(crate) use replayed::Replayed;
-pub(crate) use tail::is_padding;
+#[cfg(test)]
+pub(crate) use tail::AHEAD;
 
 use tail::Tail;
 
@@ -96,18 +99,26 @@ impl ActiveLog {
         SegmentRow { origin: Origin::Log, sealed: false, length, records, touched: now, held }
     }
 
-    /// Writes pieces at the end of the segment, past the system's memory if they are small and to be synced at once; says
-    /// whether they went that way.
-    pub(crate) fn write_pieces(&mut self, pieces: &[Bytes], sync: bool) -> io::Result<bool> {
+    /// Writes pieces at the end of the segment, which is to be sealed at `limit`: past the system's memory if they are small
+    /// and to be synced at once; says whether they went that way.
+    pub(crate) fn write_pieces(&mut self, pieces: &[Bytes], sync: bool, limit: u64) -> io::Result<bool> {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         if let Some(tail) = self.tail.as_mut().filter(|_| sync && Tail::takes(length)) {
-            match tail.write(&*self.file, pieces, self.offset) {
+            match tail.write(&*self.file, pieces, self.offset, limit) {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => self.tail = None,
                 written => return written.map(|()| true),
             }
         }
         let parts: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         self.file.write_at(&parts, self.offset).map(|()| false)
+    }
+
+    /// Cuts off whatever the file has behind the log.
+    pub(crate) fn cut(&mut self) -> io::Result<()> {
+        if let Some(tail) = &mut self.tail {
+            tail.was_cut();
+        }
+        self.file.truncate(self.offset)
     }
 
     /// Takes in a group that was written.
@@ -159,9 +170,9 @@ impl ActiveLog {
     /// is durable before the next segment has records. A segment that is not the last and lacks its trailer gets it at
     /// the next opening.
     pub(crate) fn roll(&mut self, core: &Core) -> Result<()> {
-        // What fills up its last block goes first, and durably: the trailer must be the last that the file has.
+        // The zeros behind the log go first, and durably: the trailer must be the last that the file has.
         let path = segment_path(self.segment);
-        self.file.truncate(self.offset).at("cut segment", &path)?;
+        self.cut().at("cut segment", &path)?;
         // Whatever the kind of the failure: nobody knows what of the unsynced groups is on the disk.
         self.sync(core).inspect_err(|error| core.health.poison(error))?;
         let mut rows = Rows::new(core);
@@ -186,13 +197,13 @@ impl ActiveLog {
         Ok(())
     }
 
-    /// Takes off what fills up the last block, so that a store at rest has nothing but its log. Where that fails it is done at
-    /// the next opening.
-    pub(crate) fn end(&self, core: &Core) {
+    /// Takes off the zeros behind the log, so that a store at rest has nothing but that. Where that fails it is done at the
+    /// next opening.
+    pub(crate) fn end(&mut self, core: &Core) {
         if core.health.check("end segment").is_ok()
-            && let Err(error) = self.file.truncate(self.offset).at("cut segment", &segment_path(self.segment))
+            && let Err(error) = self.cut().at("cut segment", &segment_path(self.segment))
         {
-            tracing::warn!(%error, "what fills up the last block of the log stays");
+            tracing::warn!(%error, "the zeros behind the log stay");
         }
     }
 
@@ -202,7 +213,7 @@ impl ActiveLog {
         core.files.forget(next.segment);
         core.usage.segments.fetch_sub(SEGMENT_HEADER.len() as u64, Ordering::Relaxed);
         let undone = core.disk.remove(&segment_path(next.segment)).and_then(|()| core.disk.sync_directory(SEGMENTS));
-        let undone = undone.and_then(|()| self.file.truncate(self.offset));
+        let undone = undone.and_then(|()| self.cut());
         if let Err(error) = undone.at("undo the beginning of a segment", &segment_path(next.segment)) {
             core.health.poison(&error);
         }

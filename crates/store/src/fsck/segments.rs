@@ -11,7 +11,7 @@ use crate::archive::Hollow;
 use crate::body::Origin;
 use crate::disk::{Disk, OnDisk, ReadAt, read_exact_at};
 use crate::files::{segment_path, stub_path};
-use crate::log::is_padding;
+use crate::log::Padding;
 use crate::recover::groups::read_groups;
 use crate::row::Position;
 use crate::scan::{RecordEnds, Scanner, Step, read_body_at, read_trailer, step_over};
@@ -40,8 +40,8 @@ struct Durable<'a> {
     ends: Option<RecordEnds<'a>>,
     /// How far the index has taken in the segment: there a record begins, or the segment ends.
     taken_in: u64,
-    /// What fills up the last block may follow.
-    is_filled_up: bool,
+    /// Of a segment that has no table though the log went on in another: zeros may lie behind its records.
+    padding: Option<Padding<'a>>,
 }
 
 impl Check<'_> {
@@ -100,7 +100,8 @@ impl Check<'_> {
             self.report.tail_bytes = (length - end).saturating_sub(read.padding);
         }
         let (file, ends) = (&*file, trailer.as_ref().map(RecordEnds::new));
-        self.records(Durable { id, path: &path, file, end, is_filled_up: !is_open && ends.is_none(), ends, taken_in })
+        let padding = (!is_open && ends.is_none()).then(|| Padding::new(file, end));
+        self.records(Durable { id, path: &path, file, end, padding, ends, taken_in })
     }
 
     fn records(&mut self, mut part: Durable<'_>) -> Result<()> {
@@ -127,7 +128,9 @@ impl Check<'_> {
                     }
                 }
                 Step::Broken { offset, reason } => {
-                    if part.is_filled_up && is_padding(file, offset, end).at("read segment", path)? {
+                    if let Some(padding) = &mut part.padding
+                        && padding.begins_by(offset).at("read segment", path)?
+                    {
                         break;
                     }
                     self.report.records += 1;

@@ -6,6 +6,7 @@ use larder_base::segment::SEGMENT_HEADER;
 use super::*;
 use crate::disk::faulty::FaultyDisk;
 use crate::files::segment_path;
+use crate::log::AHEAD;
 use crate::tests::crash::{part, upload_body};
 use crate::tests::support::*;
 
@@ -19,7 +20,7 @@ fn upload(store: &Store, number: u32, seed: u64) {
     store.adopt(&ns("a"), &part(number)).unwrap().unwrap();
 }
 
-/// Where the records of a segment begin, and where the last one ends: zeros may fill up its block.
+/// Where the records of a segment begin, and where the last one ends: zeros may lie behind it.
 fn borders(bytes: &[u8]) -> Vec<usize> {
     let mut borders = vec![SEGMENT_HEADER.len()];
     loop {
@@ -92,8 +93,8 @@ enum Harm {
     },
     /// The file ends here.
     Cut(usize),
-    /// The log ends here, and zeros fill up the block.
-    FilledUp(usize),
+    /// The log ends here, and zeros fill up the block, and so many bytes more.
+    FilledUp(usize, usize),
     Flip(usize),
 }
 
@@ -108,7 +109,9 @@ impl Harm {
         let mut all: Vec<_> = zeros(512).chain(zeros(64)).collect();
         let borders = borders.into_iter().filter(|at| *at >= first);
         all.extend((first..end).step_by(7).chain(borders.clone()).map(Self::Cut));
-        all.extend((first..end).step_by(31).chain(borders).map(Self::FilledUp));
+        for ahead in [0, AHEAD / 2, AHEAD] {
+            all.extend((first..end).step_by(67).chain(borders.clone()).map(|end| Self::FilledUp(end, ahead)));
+        }
         all.extend((first..end).step_by(29).map(Self::Flip));
         all
     }
@@ -117,9 +120,9 @@ impl Harm {
         match self {
             Self::Zeros { from, to } => bytes[from..to].fill(0),
             Self::Cut(end) => bytes.truncate(end),
-            Self::FilledUp(end) => {
+            Self::FilledUp(end, ahead) => {
                 bytes.truncate(end);
-                bytes.resize(end.next_multiple_of(4096), 0);
+                bytes.resize(end.next_multiple_of(4096) + ahead, 0);
             }
             Self::Flip(at) => bytes[at] ^= 0x40,
         }
@@ -163,6 +166,10 @@ fn a_check_and_the_next_opening_find_the_same_in_every_damaged_end_of_the_log() 
             assert_eq!(report.tail_bytes, opened.torn_bytes, "{context}");
             assert_eq!(report.bad_records, opened.damaged_records, "{context}");
             assert_eq!(report.is_sound(), opened.damaged_records == 0, "{context}");
+            assert!(
+                report.tail_bytes as usize <= end_of_records(&whole) - first,
+                "zeros behind count as torn: {context}"
+            );
             torn += u32::from(report.tail_bytes > 0);
             bad += u32::from(report.bad_records > 0);
             neither += u32::from(report.tail_bytes == 0 && report.is_sound());

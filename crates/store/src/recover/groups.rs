@@ -7,7 +7,7 @@ use larder_base::segment::RecordKind;
 
 use crate::body::{Commit, Trailer, TrailerLine};
 use crate::disk::ReadAt;
-use crate::log::is_padding;
+use crate::log::Padding;
 use crate::row::Position;
 use crate::scan::{RecordEnds, Scanner, Step, read_body_at, step_over};
 
@@ -43,7 +43,7 @@ pub(crate) struct Read {
     pub(crate) proven: u64,
     /// Reading ended at a damaged place before the end.
     pub(super) blocked: bool,
-    /// Bytes at the end that only fill up the last block.
+    /// Zeros at the end, behind all that was read.
     pub(crate) padding: u64,
 }
 
@@ -76,6 +76,7 @@ pub(crate) fn read_groups(
 ) -> io::Result<Read> {
     let end = trailer.map_or(length, |(offset, _)| *offset).max(from.offset);
     let mut ends = trailer.map(|(_, trailer)| RecordEnds::new(trailer));
+    let mut padding = trailer.is_none().then(|| Padding::new(file, end));
     let mut scanner = Scanner::new(file, from.offset, end);
     let mut read = Read { groups: Vec::new(), proven: 0, blocked: false, padding: 0 };
     let mut open: Vec<Item> = Vec::new();
@@ -95,11 +96,12 @@ pub(crate) fn read_groups(
                     close(&mut read.groups, std::mem::take(&mut open), commit.start, scanner.offset());
                 }
             }
-            Step::Broken { offset, .. } if trailer.is_none() && is_padding(file, offset, end)? => {
-                read.padding = end - offset;
-                break;
-            }
             Step::Broken { offset, .. } => {
+                if let Some(padding) = &mut padding
+                    && padding.begins_by(offset)?
+                {
+                    break;
+                }
                 let line = match &mut ends {
                     Some(ends) => ends.line_at(offset).copied(),
                     None => step_over(file, offset, end)?.map(|next| TrailerLine::unreadable(next - offset)),
@@ -116,6 +118,9 @@ pub(crate) fn read_groups(
     }
     if !open.is_empty() {
         read.groups.push(GroupRead { items: open, end: scanner.offset(), committed: false });
+    }
+    if let Some(padding) = &mut padding {
+        read.padding = padding.behind(scanner.offset())?;
     }
     Ok(read)
 }

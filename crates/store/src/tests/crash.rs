@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use larder_base::segment::{Record, SEGMENT_HEADER};
@@ -316,9 +317,19 @@ fn a_full_disk_at_any_step_loses_nothing_acknowledged() {
 
 #[test]
 fn a_fault_at_any_step_around_a_large_group_in_the_midst_of_a_segment_loses_nothing_acknowledged() {
-    // Small groups go past the system's memory and large ones through it, to the same end of the same file.
+    // Small groups go past the system's memory and large ones through it, to the same end of the same file: into the zeros
+    // behind it, beyond them, and where there are none any more.
     let blob = |seed, length| Step::Blob { namespace: "a", content: noise(seed, length) };
-    let steps = [blob(1, 500), blob(2, 300 << 10), blob(3, 500), blob(4, 300 << 10), blob(5, 9000)];
+    let steps = [
+        blob(1, 500),
+        blob(2, 300 << 10),
+        blob(3, 500),
+        blob(4, 3000),
+        blob(5, 300 << 10),
+        blob(6, 9000),
+        blob(7, 500),
+        blob(8, 20_000),
+    ];
     for fault in [Fault::Cut, Fault::Tear, Fault::Fail, Fault::NoSpace, Fault::Full] {
         let mut k = 1;
         while run_with_fault(&steps, 8 << 20, 0, k, fault) {
@@ -378,16 +389,16 @@ fn a_segment_of_which_only_the_name_reached_the_disk_gets_its_header() {
 }
 
 #[test]
-fn what_fills_up_the_last_block_is_not_torn_and_is_gone_when_the_segment_is_sealed() {
+fn zeros_behind_the_log_are_not_torn_and_are_gone_when_the_segment_is_sealed() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
     let options = Options { segment_len: 10_000, ..small(dir.path()) };
     let store = Store::open_on(options.clone(), Arc::new(disk.clone()), HandClock::new()).unwrap();
     put(&store, "a", &noise(1, 500)).unwrap();
-    // Before the store is dropped, which takes it off.
+    // Before the store is dropped, which takes them off.
     let disk = disk.after_kill();
     drop(store);
-    assert_eq!(disk.bytes("segments/00000001.seg").len(), 4096);
+    assert_eq!(disk.bytes("segments/00000001.seg").len(), 3 * 4096, "to the block in which it is to be sealed");
     let store = Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap();
     assert_eq!(store.recovery().torn_bytes + store.recovery().damaged_records, 0);
     put(&store, "a", &noise(2, 10_000)).unwrap();
@@ -396,7 +407,65 @@ fn what_fills_up_the_last_block_is_not_torn_and_is_gone_when_the_segment_is_seal
     let trailer = u64::from_le_bytes(*sealed.last_chunk().unwrap());
     assert_eq!(sealed[trailer as usize..][..4], *b"LREC");
     // Segment 2 was begun with the put that came after.
-    assert_eq!(disk.bytes("segments/00000002.seg").len(), 4096);
+    assert_eq!(disk.bytes("segments/00000002.seg").len(), 3 * 4096);
+}
+
+#[test]
+fn zeros_behind_the_log_count_neither_as_used_nor_after_a_kill_as_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = FaultyDisk::default();
+    let options = Options { segment_len: 1 << 20, ..small(dir.path()) };
+    // A stretch ends here and there, and a kill finds any length of it.
+    for seed in 0..12 {
+        let store = Store::open_on(options.clone(), Arc::new(disk.clone()), HandClock::new()).unwrap();
+        let segments = || store.core().usage.segments.load(Ordering::Relaxed);
+        put(&store, "a", &noise(seed, 1900)).unwrap();
+        let (end, bytes) = (segments() as usize, disk.bytes("segments/00000001.seg"));
+        assert!(bytes.len() - end > 4096, "{} bytes of which {end} are used", bytes.len());
+        assert!(bytes[end..].iter().all(|byte| *byte == 0));
+        let killed = disk.after_kill();
+        drop(store);
+        disk = killed;
+        let store = Store::open_on(options.clone(), Arc::new(disk.clone()), HandClock::new()).unwrap();
+        assert_eq!(store.recovery().torn_bytes, 0);
+        assert_eq!(store.core().usage.segments.load(Ordering::Relaxed) as usize, end);
+        assert_eq!(disk.bytes("segments/00000001.seg").len(), end, "the opening cut them off");
+        assert_eq!(get(&store, "a", &ContentHash::of(&noise(seed, 1900))).unwrap(), noise(seed, 1900));
+    }
+}
+
+#[test]
+fn zeros_that_cannot_be_written_refuse_nothing() {
+    for fault in [Fault::NoSpace, Fault::Fail] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let store = open_on(dir.path(), &disk);
+        // The group, and then its zeros.
+        disk.plan(2, fault);
+        put(&store, "a", &noise(1, 500)).unwrap();
+        let status = store.status().unwrap();
+        assert!(status.poisoned.is_none() && !status.disk_full, "{fault:?}");
+        assert_eq!(disk.bytes("segments/00000001.seg").len(), 4096, "what was written of them is no loss of room");
+        put(&store, "a", &noise(2, 500)).unwrap();
+        drop(store);
+        let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
+        for seed in 1..3 {
+            assert_eq!(get(&store, "a", &ContentHash::of(&noise(seed, 500))).unwrap(), noise(seed, 500));
+        }
+    }
+}
+
+#[test]
+fn after_a_write_that_failed_the_next_one_has_zeros_behind_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk);
+    put(&store, "a", &noise(1, 500)).unwrap();
+    disk.plan(1, Fault::NoSpace);
+    assert_eq!(put(&store, "a", &noise(2, 500)).unwrap_err().kind(), ErrorKind::Full);
+    assert!(disk.bytes("segments/00000001.seg").len() < 4096, "it was cut off, and all that lay behind it");
+    put(&store, "a", &noise(3, 500)).unwrap();
+    assert_eq!(disk.bytes("segments/00000001.seg").len(), 2 * 4096);
 }
 
 #[test]
@@ -406,7 +475,7 @@ fn a_disk_that_is_full_when_a_segment_is_to_be_sealed_takes_writes_again_when_th
     let options = Options { segment_len: 10_000, ..small(dir.path()) };
     let store = Store::open_on(options, Arc::new(disk.clone()), HandClock::new()).unwrap();
     put(&store, "a", &noise(1, 500)).unwrap();
-    // The write, the sync, and then the cut of what fills up the last block.
+    // The write, the sync, and then the cut of the zeros behind.
     disk.plan(3, Fault::NoSpace);
     let digest = put(&store, "a", &noise(2, 10_000)).unwrap();
     disk.heal();
@@ -491,7 +560,7 @@ fn after_a_failed_sync_of_any_kind_the_index_stays_behind_the_log() {
         let log = store.core().active.read().clone().unwrap();
         let content = noise(1, 120_000);
         let record = Record::chunk(ContentHash::of(&content), content.clone(), 1);
-        // The write, the cut of what fills up the last block, and the sync.
+        // The write, the cut of the zeros behind, and the sync.
         disk.plan(3, fault);
         let terms = crate::committer::Terms::housekeeping(0).unsynced();
         store
@@ -505,10 +574,10 @@ fn after_a_failed_sync_of_any_kind_the_index_stays_behind_the_log() {
         assert_eq!(put(&store, "a", &noise(2, 500)).unwrap_err().kind(), ErrorKind::Failed, "{fault:?}");
         assert!(store.status().unwrap().poisoned.is_some(), "{fault:?}");
         assert_eq!(store.core().active.read().as_ref().unwrap().0, log.0);
-        let checkpoints = store.core().health.checkpoints.load(std::sync::atomic::Ordering::Relaxed);
+        let checkpoints = store.core().health.checkpoints.load(Ordering::Relaxed);
         store.checkpoint().unwrap_err();
         store.close().unwrap_err();
-        assert_eq!(store.core().health.checkpoints.load(std::sync::atomic::Ordering::Relaxed), checkpoints);
+        assert_eq!(store.core().health.checkpoints.load(Ordering::Relaxed), checkpoints);
         drop(store);
         let store = open_on(dir.path(), &disk.after_power_cut(&mut || false));
         assert!(!store.recovery().clean);

@@ -9,6 +9,7 @@ use larder_base::{Access, ContentHash, PutIf};
 use super::support::*;
 use crate::disk::faulty::FaultyDisk;
 use crate::files::segment_path;
+use crate::log::AHEAD;
 use crate::{Options, Store, fsck};
 
 fn open_on(dir: &std::path::Path, disk: &FaultyDisk) -> Store {
@@ -267,7 +268,7 @@ fn the_scrub_sets_aside_what_nobody_has_read() {
 }
 
 #[test]
-fn a_check_takes_what_fills_up_the_last_block_for_nothing_unless_a_torn_group_is_before_it() {
+fn a_check_takes_the_zeros_behind_the_log_for_nothing_and_a_torn_group_before_them_for_a_tail() {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = Store::open(options(dir.path()), HandClock::new()).unwrap();
     // Before the write, as what the index has taken in cannot be torn.
@@ -281,7 +282,11 @@ fn a_check_takes_what_fills_up_the_last_block_for_nothing_unless_a_torn_group_is
     }
     let segment = copy.path().join(segment_path(1));
     let bytes = std::fs::read(&segment).unwrap();
-    if bytes.len() == 4096 {
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for length in [bytes.len(), 4096, 4096 + AHEAD] {
+        let mut filled_up = bytes[..end].to_vec();
+        filled_up.resize(length, 0);
+        std::fs::write(&segment, filled_up).unwrap();
         let report = fsck::check(copy.path()).unwrap();
         assert!(report.is_sound(), "{:?}", report.problems);
         assert_eq!(report.tail_bytes, 0);
@@ -289,13 +294,16 @@ fn a_check_takes_what_fills_up_the_last_block_for_nothing_unless_a_torn_group_is
         assert_eq!(report.records, 3);
     }
     let commit = bytes.windows(4).rposition(|magic| magic == b"LREC").unwrap();
-    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    // Of the commit nothing, or a part: all before it is what the crash left, and in the second case what fills up as well.
-    for (kept, tail) in [(commit, commit - SEGMENT_HEADER.len()), (end - 30, 4096 - SEGMENT_HEADER.len())] {
-        let mut torn = bytes[..kept].to_vec();
-        torn.resize(4096, 0);
-        std::fs::write(&segment, torn).unwrap();
-        assert_eq!(fsck::check(copy.path()).unwrap().tail_bytes, tail as u64);
+    // Of the commit nothing, or a part; what was there of the group is the tail.
+    for kept in [commit, end - 30] {
+        for length in [4096, 4096 + AHEAD] {
+            let mut torn = bytes[..kept].to_vec();
+            torn.resize(length, 0);
+            let last = torn.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+            std::fs::write(&segment, torn).unwrap();
+            let tail = fsck::check(copy.path()).unwrap().tail_bytes as usize;
+            assert_eq!(tail, last.max(commit) - SEGMENT_HEADER.len());
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use larder_base::segment::{RECORD_HEADER_LEN, Record, SEGMENT_HEADER};
 
 use super::*;
 use crate::body::Origin;
+use crate::disk::BLOCK;
+use crate::log::AHEAD;
 use crate::tests::support::noise;
 
 /// A segment in memory that counts what is read of it.
@@ -64,4 +66,30 @@ fn an_open_segment_with_damaged_headers_is_read_hardly_more_than_once() {
     let looked_at = 2500 * (3 * RECORD_HEADER_LEN as u64 + 20);
     let read = file.read.into_inner();
     assert!(read <= length + looked_at, "{read} bytes were read of {length}");
+}
+
+#[test]
+fn zeros_behind_a_torn_end_are_read_once() {
+    let (mut file, _) = damaged(160, 2);
+    let records = file.bytes.len() as u64;
+    file.bytes.resize(records as usize + AHEAD, 0);
+    let length = file.bytes.len() as u64;
+    let read = read_groups(&file, START, length, None).unwrap();
+    assert!(!read.blocked);
+    assert_eq!(read.padding, AHEAD as u64);
+    assert_eq!(read.groups.iter().map(|group| group.items.len()).sum::<usize>(), 160);
+    let looked_at = 80 * (3 * RECORD_HEADER_LEN as u64 + 20);
+    let zeros = (AHEAD + BLOCK) as u64;
+    let read = file.read.into_inner();
+    assert!(read <= length + looked_at + zeros, "{read} bytes were read of {length}");
+}
+
+#[test]
+fn of_more_zeros_than_lie_behind_a_log_the_first_are_a_group_that_a_crash_tore() {
+    let (mut file, _) = damaged(10, 100);
+    let records = file.bytes.len();
+    file.bytes.resize(records + 3000 + BLOCK + AHEAD, 0);
+    let read = read_groups(&file, START, file.bytes.len() as u64, None).unwrap();
+    assert!(read.blocked);
+    assert_eq!(read.padding, (BLOCK + AHEAD) as u64);
 }
