@@ -369,8 +369,11 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
+    /// Bytes of the body.
+    pub(crate) const LEN: usize = 24;
+
     pub(crate) fn to_record(self) -> Record {
-        let mut body = Writer::with_capacity(24);
+        let mut body = Writer::with_capacity(Self::LEN);
         body.u64(self.start);
         body.u64(self.synced);
         body.u64(self.time.as_millis());

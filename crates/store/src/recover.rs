@@ -24,7 +24,7 @@ use crate::transfer::{staged_stub_path, verify};
 pub(crate) mod groups;
 mod tiered;
 
-use groups::{Item, read_groups, read_groups_of_stub};
+use groups::{Item, is_lost_before, read_groups, read_groups_of_stub};
 
 /// Rows after which a long replay is written to the index.
 const ROWS_MAX: usize = 64 << 10;
@@ -270,8 +270,12 @@ impl Replay<'_> {
         let header = SEGMENT_HEADER.len() as u64;
         // The name of a segment may reach the disk before its first bytes; all else that the index has was durable.
         let is_short = length < from.offset && !(from.offset == header && length < header);
+        let is_lost = !sealed
+            && length >= from.offset
+            && counted.groups.is_empty()
+            && is_lost_before(reader, from).at("read segment", &path)?;
         // Nor can the log go on behind what is gone.
-        let blocked = is_short || counted.is_blocked;
+        let blocked = is_short || is_lost || counted.is_blocked;
         let cut = if blocked { length } else { counted.end };
         let mut row = self.rows.segment(id)?.unwrap_or(SegmentRow {
             origin: Origin::Log,

@@ -3,10 +3,10 @@
 use std::io;
 
 use bytes::Bytes;
-use larder_base::segment::RecordKind;
+use larder_base::segment::{RecordKind, SEGMENT_HEADER};
 
 use crate::body::{Commit, Trailer, TrailerLine};
-use crate::disk::ReadAt;
+use crate::disk::{ReadAt, read_exact_at};
 use crate::log::Padding;
 use crate::row::Position;
 use crate::scan::{RecordEnds, Scanner, Step, read_body_at, step_over};
@@ -123,6 +123,18 @@ pub(crate) fn read_groups(
         read.padding = padding.behind(scanner.offset())?;
     }
     Ok(read)
+}
+
+/// Whether the disk kept only zeros where the log had its last commit before a position: it is longer than the log by
+/// zeros, so that what it lost need not make it shorter.
+pub(super) fn is_lost_before(file: &dyn ReadAt, from: Position) -> io::Result<bool> {
+    let mut commit = [0; Commit::LEN];
+    if from.offset < (SEGMENT_HEADER.len() + commit.len()) as u64 {
+        return Ok(false);
+    }
+    read_exact_at(file, &mut commit, from.offset - Commit::LEN as u64)?;
+    // One that is there is not all zeros: no group begins at offset 0.
+    Ok(commit.iter().all(|byte| *byte == 0))
 }
 
 /// As [`read_groups`], of a segment of which the disk has only the stub: its chunks are in the bucket and not looked at.

@@ -457,15 +457,18 @@ fn zeros_that_cannot_be_written_refuse_nothing() {
 
 #[test]
 fn after_a_write_that_failed_the_next_one_has_zeros_behind_it_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = FaultyDisk::default();
-    let store = open_on(dir.path(), &disk);
-    put(&store, "a", &noise(1, 500)).unwrap();
-    disk.plan(1, Fault::NoSpace);
-    assert_eq!(put(&store, "a", &noise(2, 500)).unwrap_err().kind(), ErrorKind::Full);
-    assert!(disk.bytes("segments/00000001.seg").len() < 4096, "it was cut off, and all that lay behind it");
-    put(&store, "a", &noise(3, 500)).unwrap();
-    assert_eq!(disk.bytes("segments/00000001.seg").len(), 2 * 4096);
+    // Past the system's memory, and through it.
+    for length in [500, 300 << 10] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let store = open_on(dir.path(), &disk);
+        put(&store, "a", &noise(1, 500)).unwrap();
+        disk.plan(1, Fault::NoSpace);
+        assert_eq!(put(&store, "a", &noise(2, length)).unwrap_err().kind(), ErrorKind::Full);
+        assert!(disk.bytes("segments/00000001.seg").len() < 4096, "it was cut off, and all that lay behind it");
+        put(&store, "a", &noise(3, 500)).unwrap();
+        assert_eq!(disk.bytes("segments/00000001.seg").len(), 2 * 4096);
+    }
 }
 
 #[test]

@@ -342,3 +342,38 @@ fn a_log_that_lost_what_the_index_has_goes_on_in_a_new_segment() {
         }
     }
 }
+
+#[test]
+fn a_log_of_which_the_disk_kept_only_the_zeros_goes_on_in_a_new_segment() {
+    // The last group, all of them, and more zeros behind them than a log has.
+    for (kept, behind) in [(1400, AHEAD), (16, AHEAD), (700, 10 * AHEAD), (0, 10)] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let store = open_on(dir.path(), &disk);
+        for seed in 0..3 {
+            put(&store, "a", &noise(seed, 500)).unwrap();
+        }
+        store.close().unwrap();
+        drop(store);
+        disk.damage(&segment_path(1), |bytes| {
+            bytes[kept..].fill(0);
+            bytes.resize(bytes.len() + behind, 0);
+        });
+        for opening in 0..2 {
+            let store = open_on(dir.path(), &disk);
+            assert_eq!(store.recovery().damaged_records, u64::from(opening == 0), "{kept} bytes");
+            put(&store, "a", &noise(10 + opening, 500)).unwrap();
+            store.checkpoint().unwrap();
+        }
+        if kept == SEGMENT_HEADER.len() {
+            let report = fsck::check_on(dir.path(), &disk).unwrap();
+            assert_eq!(report.bad_records, 0, "what is lost is told by the index: {:?}", report.problems);
+        }
+        // Nothing that was put behind the hole depends on the index.
+        std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        let store = open_on(dir.path(), &disk);
+        for seed in 10..12 {
+            assert_eq!(get(&store, "a", &ContentHash::of(&noise(seed, 500))).unwrap(), noise(seed, 500));
+        }
+    }
+}
