@@ -83,6 +83,7 @@ impl Refusal {
 
 trait Operation: Send {
     fn terms(&self) -> Terms;
+    fn relay(&self) -> Option<&Arc<Relay>>;
     fn run(&mut self, group: &mut Group<'_>);
     fn refuse(&mut self, error: Error);
     fn answer(self: Box<Self>, outcome: std::result::Result<(), &Refusal>);
@@ -90,6 +91,7 @@ trait Operation: Send {
 
 struct Call<T, Op, Done> {
     terms: Terms,
+    relay: Option<Arc<Relay>>,
     op: Option<Op>,
     result: Option<Result<T>>,
     done: Done,
@@ -103,6 +105,10 @@ where
 {
     fn terms(&self) -> Terms {
         self.terms
+    }
+
+    fn relay(&self) -> Option<&Arc<Relay>> {
+        self.relay.as_ref()
     }
 
     fn run(&mut self, group: &mut Group<'_>) {
@@ -123,6 +129,53 @@ where
             (None, _) => Err(stopped()),
         };
         (self.done)(result);
+    }
+}
+
+/// Takes the answers of a group to where they are waited for, all at once: the committer would wake that place once for each
+/// of them. It must not block.
+pub(crate) struct Relay(Box<dyn Fn(Answers) + Send + Sync>);
+
+impl Relay {
+    pub(crate) fn new(take: impl Fn(Answers) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self(Box::new(take)))
+    }
+}
+
+/// What a group came to, for some of those that wait for it. They are answered when this is dropped, and so however a relay
+/// ends.
+pub(crate) struct Answers {
+    operations: Vec<Box<dyn Operation>>,
+    outcome: std::result::Result<(), Refusal>,
+}
+
+impl Answers {
+    /// Answers all operations of a group, those with a relay through it.
+    fn give(operations: Vec<Box<dyn Operation>>, outcome: &std::result::Result<(), Refusal>) {
+        let to_some = |operations| Self { operations, outcome: outcome.clone() };
+        let mut by_relay: Vec<(Arc<Relay>, Self)> = Vec::new();
+        let mut here = to_some(Vec::new());
+        for operation in operations {
+            let Some(relay) = operation.relay() else {
+                here.operations.push(operation);
+                continue;
+            };
+            match by_relay.iter_mut().find(|(known, _)| Arc::ptr_eq(known, relay)) {
+                Some((_, answers)) => answers.operations.push(operation),
+                None => by_relay.push((Arc::clone(relay), to_some(vec![operation]))),
+            }
+        }
+        for (relay, answers) in by_relay {
+            (relay.0)(answers);
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        for operation in std::mem::take(&mut self.operations) {
+            operation.answer(self.outcome.as_ref().copied());
+        }
     }
 }
 
@@ -154,6 +207,17 @@ impl Queue {
         op: impl FnOnce(&mut Group<'_>) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
     ) {
+        self.submit_through(None, terms, op, done);
+    }
+
+    /// As [`Queue::submit`], with `done` called where the relay, if there is one, takes the answer.
+    pub(crate) fn submit_through<T: Send + 'static>(
+        &self,
+        relay: Option<Arc<Relay>>,
+        terms: Terms,
+        op: impl FnOnce(&mut Group<'_>) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
         let mut waiting = self.waiting.lock();
         while waiting.bytes > QUEUE_MAX && !waiting.closed && !terms.beyond_quota {
             self.taken.wait(&mut waiting);
@@ -163,7 +227,7 @@ impl Queue {
             return done(Err(stopped()));
         }
         waiting.bytes += terms.weight;
-        waiting.operations.push_back(Box::new(Call { terms, op: Some(op), result: None, done }));
+        waiting.operations.push_back(Box::new(Call { terms, relay, op: Some(op), result: None, done }));
         self.arrived.notify_one();
     }
 
@@ -286,9 +350,7 @@ fn run_group(core: &Core, checkpointer: &Checkpointer, log: &mut ActiveLog, mut 
     let early = relaxed && group.after_sync.is_empty();
     let sync = group.durable;
     let outcome = log.write(core, group, sync && !early).map_err(|error| Refusal::of(&error));
-    for operation in operations {
-        operation.answer(outcome.as_ref().copied());
-    }
+    Answers::give(operations, &outcome);
     if sync && early && outcome.is_ok() {
         // Who was answered did not wait for this. A failure shows in the next write.
         checkpointer.sync_soon();
@@ -360,3 +422,6 @@ impl ActiveLog {
         Err(error)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! The async border: the storage traits over the synchronous [`Store`]. The only file of this crate that knows tokio.
+//! The async border: the storage traits over the synchronous [`Store`]. The only part of this crate that knows tokio.
 //!
 //! What is in memory is answered in place. A small write is prepared in place and handed to the committer, whose answer
 //! is awaited, so that no thread stands waiting for a sync. Everything else runs on tokio's blocking threads, at most so
@@ -21,6 +21,8 @@ use crate::committer::Terms;
 use crate::group::Group;
 use crate::store::Store;
 use crate::transfer::SegmentReader;
+
+mod relay;
 
 /// Bytes up to which hashing and compressing is done where the call arrives.
 const IN_PLACE_MAX: usize = 64 << 10;
@@ -134,7 +136,7 @@ impl StoreService {
             self.blocking(move |store| store.make_room(terms.weight)).await?;
         }
         let (sender, receiver) = oneshot::channel();
-        self.store.core().queue.submit(terms, op, move |result| {
+        self.store.core().queue.submit_through(relay::here(), terms, op, move |result| {
             // Whoever gave up waiting has its write all the same.
             let _ = sender.send(result);
         });
