@@ -24,12 +24,12 @@ const ROWS_MAX: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
 /// Bytes of log after which a checkpoint is made: about what the next opening reads again.
 const LOG_MAX: u64 = 32 << 20;
 /// Runs that are merged into LMDB: the more, the fewer pages it writes for a row, and the more memory has rows and look-ups ask.
-const RUNS_MAX: usize = if cfg!(test) { 3 } else { 8 };
+const RUNS_MAX: usize = if cfg!(test) { 3 } else { 16 };
 /// Bytes of runs that are merged however few they are.
-const RUN_BYTES_MAX: u64 = 32 << 20;
+const RUN_BYTES_MAX: u64 = 64 << 20;
 /// Rows above LMDB at which the committer waits for the checkpoint, and takes no more while they fail: memory is bounded
 /// however slow or full the disk is.
-pub(crate) const ROWS_LIMIT: usize = 32 * ROWS_MAX;
+pub(crate) const ROWS_LIMIT: usize = 48 * ROWS_MAX;
 /// How long after a checkpoint that failed the next one is tried.
 const RETRY: Duration = Duration::from_secs(5);
 /// How long published rows and times of service wait at most for a checkpoint, and runs for a merge, when little is written.

@@ -21,7 +21,16 @@ const MAGIC: [u8; 8] = *b"LARDRUN\x01";
 const DELETED: u32 = u32::MAX;
 /// Bytes before the key of a row: the lengths of key and row.
 const ROW_HEAD: usize = 6;
-/// No row, in [`Run::slots`].
+
+/// A row, in the table by hashes.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The upper half of the hash of its key, so that a row of another key is hardly ever looked at.
+    tag: u32,
+    row: u32,
+}
+
+/// No row.
 const EMPTY: u32 = u32::MAX;
 
 /// Changed rows of every table, in the order of tables and keys, as one piece of bytes.
@@ -37,7 +46,7 @@ pub(crate) struct Run {
     /// Which of the rows are those of a table.
     tables: [Range<usize>; TABLES.len()],
     /// The rows, each at or soon after the place that the hash of its key says.
-    slots: Box<[u32]>,
+    slots: Box<[Slot]>,
 }
 
 impl Run {
@@ -132,16 +141,20 @@ impl Run {
     /// As [`Run::find`], of a row with this [`slot_hash`].
     pub(crate) fn get(&self, table: Table, key: &[u8], hash: u64) -> Option<Option<Bytes>> {
         let rows = &self.tables[table as usize];
-        let mut slot = self.first_slot(hash);
-        while self.slots[slot] != EMPTY {
-            let at = self.slots[slot] as usize;
-            if rows.contains(&at)
-                && let (found, row) = self.row(at)
+        if rows.is_empty() {
+            return None;
+        }
+        let mut at = self.first_slot(hash);
+        while self.slots[at].row != EMPTY {
+            let Slot { tag, row } = self.slots[at];
+            if tag == tag_of(hash)
+                && rows.contains(&(row as usize))
+                && let (found, row) = self.row(row as usize)
                 && found == key
             {
                 return Some(row.map(|row| self.bytes.slice_ref(row)));
             }
-            slot = self.next_slot(slot);
+            at = self.next_slot(at);
         }
         None
     }
@@ -185,14 +198,16 @@ impl Run {
 
     fn fill_slots(&mut self) {
         // At least half of them stay empty, so that a search meets few other rows, and ends.
-        self.slots = vec![EMPTY; (2 * self.offsets.len()).next_power_of_two()].into();
+        self.slots = vec![Slot { tag: 0, row: EMPTY }; (2 * self.offsets.len()).next_power_of_two()].into();
         for (table, _) in TABLES {
             for row in self.tables[table as usize].clone() {
-                let mut slot = self.first_slot(slot_hash(table, self.row(row).0));
-                while self.slots[slot] != EMPTY {
-                    slot = self.next_slot(slot);
+                let hash = slot_hash(table, self.row(row).0);
+                let mut at = self.first_slot(hash);
+                while self.slots[at].row != EMPTY {
+                    at = self.next_slot(at);
                 }
-                self.slots[slot] = u32::try_from(row).expect("a run has fewer than 2^32 rows");
+                let row = u32::try_from(row).expect("a run has fewer than 2^32 rows");
+                self.slots[at] = Slot { tag: tag_of(hash), row };
             }
         }
     }
@@ -201,6 +216,11 @@ impl Run {
 /// What finds a row in every run.
 pub(crate) fn slot_hash(table: Table, key: &[u8]) -> u64 {
     xxh3_64_with_seed(key, table as u64)
+}
+
+/// The part of a hash that does not say where the search begins.
+fn tag_of(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[cfg(test)]
