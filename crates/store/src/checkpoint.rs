@@ -27,8 +27,10 @@ const LOG_MAX: u64 = 32 << 20;
 const RUNS_MAX: usize = if cfg!(test) { 3 } else { 16 };
 /// Bytes of runs that are merged however few they are.
 const RUN_BYTES_MAX: u64 = 64 << 20;
-/// Rows above LMDB at which the committer waits for the checkpoint, and takes no more while they fail: memory is bounded
+/// Rows that no run has at which the committer waits for the checkpoint, and takes no more while they fail: memory is bounded
 /// however slow or full the disk is.
+pub(crate) const WAITING_LIMIT: usize = 16 * ROWS_MAX;
+/// As [`WAITING_LIMIT`], of all rows above LMDB: those in runs take a third of the memory.
 pub(crate) const ROWS_LIMIT: usize = 48 * ROWS_MAX;
 /// How long after a checkpoint that failed the next one is tried.
 const RETRY: Duration = Duration::from_secs(5);
@@ -65,7 +67,7 @@ impl Checkpointer {
             self.changed.notify_one();
         }
         let is_failing = core.health.index_failing.load(Ordering::Relaxed);
-        if !wish.stop && !is_failing && core.index.overlay.unmerged() > ROWS_LIMIT {
+        if !wish.stop && !is_failing && core.is_index_behind() {
             // One attempt is waited for, whether it succeeds or not. While they fail nobody waits: see `check_index`.
             self.done.wait_for(&mut wish, IDLE);
         }
@@ -281,12 +283,16 @@ impl Core {
 
     /// Fails when so many rows wait for checkpoints, which fail, that no more may be added.
     pub(crate) fn check_index(&self) -> Result<()> {
-        if !self.health.index_failing.load(Ordering::Relaxed) || self.index.overlay.unmerged() <= ROWS_LIMIT {
+        if !self.health.index_failing.load(Ordering::Relaxed) || !self.is_index_behind() {
             return Ok(());
         }
-        let message = format!("more than {ROWS_LIMIT} rows wait for the index, which cannot be written");
-        Err(Error::new(ErrorKind::Unavailable, "write", message)
+        Err(Error::new(ErrorKind::Unavailable, "write", "too many rows wait for the index, which cannot be written")
             .with_hint("the server's log says why it fails; it is tried again every few seconds"))
+    }
+
+    /// Whether as many rows are above LMDB as may be.
+    fn is_index_behind(&self) -> bool {
+        self.index.overlay.waiting() > WAITING_LIMIT || self.index.overlay.unmerged() > ROWS_LIMIT
     }
 
     pub(crate) fn before_commit(&self) -> Result<()> {

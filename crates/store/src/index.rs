@@ -62,7 +62,7 @@ pub(crate) mod meta {
 pub(crate) const ROWS_A_COMMIT: usize = if cfg!(test) { 5 } else { 8192 };
 
 /// Rows of a table above LMDB that are looked up there to count what is in neither or both.
-const COUNTED_MAX: usize = 1000;
+const COUNTED_MAX: u64 = 1000;
 
 /// Address space reserved for the index; not memory and not disk. A row is about 100 bytes.
 const MAP_SIZE: usize = 256 << 30;
@@ -216,15 +216,18 @@ impl Index {
         Ok(Flush { index: self, before_commit, transaction, written: 0 })
     }
 
-    /// Rows of a table: exact while few of them are above LMDB, each of which is looked up; else as of the last merge.
+    /// Rows of a table: exact while few of them are above LMDB, each of which is looked up; else too many by those that were
+    /// replaced there.
     pub(crate) fn count(&self, table: Table) -> Result<u64> {
         let failed = |error| self.failed("count rows", error);
-        let few = self.overlay.unmerged_of(table) <= COUNTED_MAX;
+        let (set, deleted) = self.overlay.unmerged_of(table);
+        let few = set + deleted <= COUNTED_MAX;
         let changes = few.then(|| self.overlay.changes(table, Bound::Unbounded, &[]));
         let transaction = self.read()?;
         let rows = self.tables[table as usize];
         let mut count = rows.len(&transaction).map_err(failed)?;
-        for row in Merged::new(changes.iter().flat_map(|changes| changes.sources(table, Bound::Unbounded))) {
+        let Some(changes) = changes else { return Ok((count + set).saturating_sub(deleted)) };
+        for row in Merged::new(changes.sources(table, Bound::Unbounded)) {
             let (key, row) = row?;
             let was_there = rows.get(&transaction, key).map_err(failed)?.is_some();
             count = count + u64::from(row.is_some()) - u64::from(was_there);

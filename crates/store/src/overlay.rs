@@ -111,11 +111,16 @@ impl Overlay {
         layers.current.len() + layers.taken.as_deref().map_or(0, Layer::len) + runs
     }
 
-    /// As [`Overlay::unmerged`], of one table.
-    pub(crate) fn unmerged_of(&self, table: Table) -> usize {
+    /// How many changed rows of a table are there and how many were deleted, one that changed twice perhaps counted twice.
+    pub(crate) fn unmerged_of(&self, table: Table) -> (u64, u64) {
         let layers = self.layers.read();
+        let rows =
+            [Some(&layers.current), layers.taken.as_deref()].into_iter().flatten().map(|layer| layer.rows(table));
         let runs: usize = layers.runs.iter().map(|run| run.len_of(table)).sum();
-        layers.current.rows(table).len() + layers.taken.as_deref().map_or(0, |layer| layer.rows(table).len()) + runs
+        let all = rows.clone().map(BTreeMap::len).sum::<usize>() + runs;
+        let in_runs: usize = layers.runs.iter().map(|run| run.deleted_of(table)).sum();
+        let deleted = rows.flat_map(BTreeMap::values).filter(|row| row.is_none()).count() + in_runs;
+        ((all - deleted) as u64, deleted as u64)
     }
 
     /// Takes what there is for a checkpoint, until [`Overlay::keep`] or [`Overlay::put_back`].

@@ -21,6 +21,8 @@ const MAGIC: [u8; 8] = *b"LARDRUN\x01";
 const DELETED: u32 = u32::MAX;
 /// Bytes before the key of a row: the lengths of key and row.
 const ROW_HEAD: usize = 6;
+/// The most bytes beside the rows: what is before them, their numbers, the checksum.
+const FRAME_MAX: usize = 64 + 4 * TABLES.len();
 
 /// A row, in the table by hashes.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,8 @@ pub(crate) struct Run {
     offsets: Box<[usize]>,
     /// Which of the rows are those of a table.
     tables: [Range<usize>; TABLES.len()],
+    /// How many rows of a table are deleted.
+    deleted: [usize; TABLES.len()],
     /// The rows, each at or soon after the place that the hash of its key says.
     slots: Box<[Slot]>,
 }
@@ -52,7 +56,9 @@ pub(crate) struct Run {
 impl Run {
     /// The rows of a layer, which change an index with this position.
     pub(crate) fn new(number: u64, before: &[u8], layer: &Layer) -> Result<Self> {
-        let mut bytes = Writer::default();
+        let rows = TABLES.iter().flat_map(|(table, _)| layer.rows(*table));
+        let rows: usize = rows.map(|(key, row)| ROW_HEAD + key.len() + row.as_ref().map_or(0, Bytes::len)).sum();
+        let mut bytes = Writer::with_capacity(rows + FRAME_MAX);
         bytes.bytes(&MAGIC);
         bytes.u64(number);
         bytes.u16(u16::try_from(before.len()).expect("a position has 16 bytes"));
@@ -96,19 +102,24 @@ impl Run {
         let before = bytes.slice_ref(reader.bytes(before)?);
         let mut offsets = Vec::new();
         let mut tables = TABLES.map(|_| 0..0);
-        for rows in &mut tables {
+        let mut deleted = TABLES.map(|_| 0);
+        for (rows, deleted) in tables.iter_mut().zip(&mut deleted) {
             let first = offsets.len();
             for _ in 0..reader.count(ROW_HEAD)? {
                 offsets.push(content.len() - reader.remaining());
                 let key = usize::from(reader.u16()?);
                 let row = reader.u32()?;
                 reader.bytes(key)?;
-                reader.bytes(if row == DELETED { 0 } else { row as usize })?;
+                if row == DELETED {
+                    *deleted += 1;
+                } else {
+                    reader.bytes(row as usize)?;
+                }
             }
             *rows = first..offsets.len();
         }
         reader.end()?;
-        let mut run = Self { number, before, bytes, offsets: offsets.into(), tables, slots: Box::default() };
+        let mut run = Self { number, before, bytes, offsets: offsets.into(), tables, deleted, slots: Box::default() };
         run.fill_slots();
         Ok(run)
     }
@@ -131,6 +142,11 @@ impl Run {
     /// How many rows of a table it changes.
     pub(crate) fn len_of(&self, table: Table) -> usize {
         self.tables[table as usize].len()
+    }
+
+    /// How many of these are deleted.
+    pub(crate) fn deleted_of(&self, table: Table) -> usize {
+        self.deleted[table as usize]
     }
 
     /// The change of a row, if it was changed.

@@ -25,9 +25,9 @@ pub struct StoreStatus {
     pub segments: u64,
     /// Of those, adopted from direct uploads.
     pub adopted_segments: u64,
-    /// Blobs and chunks, as of the last checkpoint while many are written, evicted ones that are not pruned yet among them.
+    /// Blobs and chunks, some that were replaced counted twice while many are written, evicted ones that are not pruned yet among them.
     pub blobs: u64,
-    /// Entries, as of the last checkpoint while many are written, evicted ones that are not pruned yet among them.
+    /// Entries, some that were replaced counted twice while many are written, evicted ones that are not pruned yet among them.
     pub entries: u64,
     /// Records found bad and set aside, ever.
     pub quarantined: u64,

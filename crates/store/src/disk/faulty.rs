@@ -73,6 +73,7 @@ struct State {
     full: bool,
     no_names: bool,
     no_index: bool,
+    no_runs: bool,
     fetched: Vec<Range<u64>>,
     watch: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -154,6 +155,11 @@ impl FaultyDisk {
     /// Whether every commit of the index fails.
     pub(crate) fn set_no_index(&self, no_index: bool) {
         self.state.lock().no_index = no_index;
+    }
+
+    /// Whether no file of the index can be made.
+    pub(crate) fn set_no_runs(&self, no_runs: bool) {
+        self.state.lock().no_runs = no_runs;
     }
 
     /// There is space again.
@@ -242,7 +248,7 @@ impl Disk for FaultyDisk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
         state.step(Need::Space)?;
-        if state.no_names {
+        if state.no_names || state.no_runs && path.starts_with("index/") {
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.inodes.push(Inode::default());

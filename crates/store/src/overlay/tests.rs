@@ -49,7 +49,8 @@ fn what_was_changed_last_wins_and_a_deleted_row_hides_what_is_below() {
     let rows = changes(&overlay, Bound::Unbounded, "");
     let rows: Vec<_> = rows.iter().map(|(key, row)| (key.as_str(), row.as_deref())).collect();
     assert_eq!(rows, [("a", None), ("b", None), ("c", Some("new")), ("e", Some("newer"))]);
-    assert_eq!((overlay.waiting(), overlay.unmerged(), overlay.unmerged_of(Table::Names)), (2, 9, 0));
+    assert_eq!((overlay.waiting(), overlay.unmerged(), overlay.unmerged_of(Table::Names)), (2, 9, (0, 0)));
+    assert_eq!(overlay.unmerged_of(Table::Meta), (6, 3));
     overlay.keep(run(3, &taken));
     drop(taken);
     overlay.drop_runs(2);

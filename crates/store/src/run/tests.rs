@@ -36,6 +36,7 @@ proptest! {
             for (at, (table, _)) in TABLES.into_iter().enumerate() {
                 let of_table: Vec<_> = rows.iter().filter(|((table, _), _)| *table == at).collect();
                 prop_assert_eq!(run.len_of(table), of_table.len());
+                prop_assert_eq!(run.deleted_of(table), of_table.iter().filter(|(_, row)| row.is_none()).count());
                 for ((_, key), row) in &of_table {
                     prop_assert_eq!(run.find(table, key), Some(row.as_ref().map(|row| Bytes::copy_from_slice(row))));
                 }

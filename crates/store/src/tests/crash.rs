@@ -14,7 +14,7 @@ use larder_base::{
 };
 
 use super::support::*;
-use crate::checkpoint::ROWS_LIMIT;
+use crate::checkpoint::{ROWS_LIMIT, WAITING_LIMIT};
 use crate::disk::faulty::{Fault, FaultyDisk};
 use crate::{Durability, Options, Store};
 
@@ -714,22 +714,27 @@ fn a_segment_that_is_longer_than_it_should_be_is_followed_by_another_before_a_wr
 
 #[test]
 fn what_the_index_does_not_take_waits_counted_and_bounded_and_is_tried_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = FaultyDisk::default();
-    let store = open_on(dir.path(), &disk);
-    let unmerged = || store.core().index.overlay.unmerged();
-    put(&store, "a", &noise(1, 100)).unwrap();
-    disk.set_no_index(true);
-    store.checkpoint().unwrap_err();
-    let refused = (0..2 * ROWS_LIMIT).find_map(|number| {
-        store
-            .put_entry(&address("a", "trusted", "test", &format!("{number}")), value(number.to_string()), PutIf::Always)
-            .err()
-    });
-    assert_eq!(refused.unwrap().kind(), ErrorKind::Unavailable);
-    assert!((ROWS_LIMIT..ROWS_LIMIT + 10).contains(&unmerged()), "{}", unmerged());
-    disk.set_no_index(false);
-    store.checkpoint().unwrap();
-    put(&store, "a", &noise(2, 100)).unwrap();
-    assert_eq!(get(&store, "a", &ContentHash::of(&noise(1, 100))).unwrap(), noise(1, 100));
+    let refusals: [fn(&FaultyDisk, bool); 2] = [FaultyDisk::set_no_index, FaultyDisk::set_no_runs];
+    for refuse in refusals {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let store = open_on(dir.path(), &disk);
+        let overlay = &store.core().index.overlay;
+        put(&store, "a", &noise(1, 100)).unwrap();
+        refuse(&disk, true);
+        store.checkpoint().unwrap_err();
+        let put_entry = |number: usize| {
+            let at = address("a", "trusted", "test", &format!("{number}"));
+            store.put_entry(&at, value(number.to_string()), PutIf::Always)
+        };
+        let refused = (0..2 * ROWS_LIMIT).find_map(|number| put_entry(number).err());
+        assert_eq!(refused.unwrap().kind(), ErrorKind::Unavailable);
+        let (waiting, unmerged) = (overlay.waiting(), overlay.unmerged());
+        assert!(waiting > WAITING_LIMIT || unmerged > ROWS_LIMIT, "{waiting} and {unmerged}");
+        assert!(waiting < WAITING_LIMIT + 10 && unmerged < ROWS_LIMIT + 10, "{waiting} and {unmerged}");
+        refuse(&disk, false);
+        store.checkpoint().unwrap();
+        put(&store, "a", &noise(2, 100)).unwrap();
+        assert_eq!(get(&store, "a", &ContentHash::of(&noise(1, 100))).unwrap(), noise(1, 100));
+    }
 }

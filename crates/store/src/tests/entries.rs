@@ -347,3 +347,21 @@ fn entries_are_counted_whether_a_checkpoint_has_them_or_not() {
     store.checkpoint().unwrap();
     assert_eq!(counted(), (1, 2));
 }
+
+#[test]
+fn entries_are_counted_while_many_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let at = |number: u32| address("a", "trusted", "test", &number.to_string());
+    for number in 0..1200 {
+        store.put_entry(&at(number), value(number.to_string()), PutIf::Always).unwrap();
+    }
+    assert_eq!(store.status().unwrap().entries, 1200);
+    store.core().checkpoint().unwrap();
+    for number in 0..100 {
+        store.delete_entry(&at(number)).unwrap();
+    }
+    assert_eq!(store.status().unwrap().entries, 1100);
+    store.checkpoint().unwrap();
+    assert_eq!(store.status().unwrap().entries, 1100);
+}
