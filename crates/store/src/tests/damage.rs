@@ -7,9 +7,11 @@ use larder_base::segment::SEGMENT_HEADER;
 use larder_base::{Access, ContentHash, PutIf};
 
 use super::support::*;
+use crate::disk::Disk;
 use crate::disk::faulty::FaultyDisk;
 use crate::files::segment_path;
 use crate::log::AHEAD;
+use crate::scan::read_trailer;
 use crate::{Options, Store, fsck};
 
 fn open_on(dir: &std::path::Path, disk: &FaultyDisk) -> Store {
@@ -149,12 +151,33 @@ fn a_truncated_segment_loses_its_tail_and_nothing_else() {
 
 #[test]
 fn a_lost_segment_is_absent_and_the_rest_is_there() {
-    use crate::disk::Disk as _;
     let filled = filled(true);
     filled.disk.remove(&segment_path(1)).unwrap();
     let store = open_on(filled.dir.path(), &filled.disk);
     assert_eq!(store.recovery().lost_segments, 1);
     let gone = lost(&store, &filled.contents, "without segment 1");
+    assert!(gone > 0 && gone < filled.contents.len());
+}
+
+#[test]
+fn what_lies_behind_a_place_that_nothing_can_step_over_is_not_cut_off() {
+    let filled = filled(true);
+    let path = segment_path(1);
+    let file = filled.disk.open(&path).unwrap();
+    let (offset, trailer) = read_trailer(&*file, file.size().unwrap()).unwrap().unwrap();
+    let middle = trailer.placed().nth(trailer.lines.len() / 2).unwrap().1 as usize;
+    filled.disk.damage(&path, |bytes| {
+        // Without the table and without its length, no record behind it can be found.
+        bytes.truncate(offset as usize);
+        bytes[middle..middle + 12].fill(0xff);
+    });
+    let damaged = filled.disk.bytes(&path);
+    std::fs::remove_dir_all(filled.dir.path().join("index")).unwrap();
+    let store = open_on(filled.dir.path(), &filled.disk);
+    assert_eq!(store.recovery().torn_bytes, 0, "the log went on behind it, so no crash tore it");
+    assert!(store.recovery().damaged_records > 0);
+    assert_eq!(filled.disk.bytes(&path), damaged);
+    let gone = lost(&store, &filled.contents, "behind a damaged header");
     assert!(gone > 0 && gone < filled.contents.len());
 }
 
