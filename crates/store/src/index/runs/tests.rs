@@ -4,8 +4,10 @@ use std::sync::atomic::Ordering;
 use larder_base::{Access, PutIf};
 
 use super::*;
+use crate::committer::Terms;
 use crate::disk::faulty::FaultyDisk;
 use crate::fsck;
+use crate::group::Group;
 use crate::tests::support::*;
 use crate::{Options, Store};
 
@@ -143,14 +145,28 @@ fn a_damaged_or_missing_run_has_the_index_made_anew_and_is_told_of_by_a_check() 
         disk.damage(&run_path(number), |bytes| *bytes.last_mut().unwrap() ^= 1);
     };
     type Damage<'a> = &'a dyn Fn(&FaultyDisk);
-    let damages: [(&str, Damage<'_>); 4] = [
-        ("the first is damaged", &|disk| flip(disk, 1)),
-        ("the last is damaged", &|disk| flip(disk, 2)),
-        ("the first is missing", &|disk| disk.remove(&run_path(1)).unwrap()),
-        ("one has another's name", &|disk| disk.rename(&run_path(1), &run_path(2)).unwrap()),
+    let damages: [(&str, Damage<'_>); 5] = [
+        ("the first is damaged", &|disk| flip(disk, 4)),
+        ("the last is damaged", &|disk| flip(disk, 6)),
+        ("the first is missing", &|disk| disk.remove(&run_path(4)).unwrap()),
+        ("one that changes no position is missing", &|disk| disk.remove(&run_path(5)).unwrap()),
+        ("one has another's name", &|disk| disk.rename(&run_path(4), &run_path(6)).unwrap()),
     ];
     for (what, damage) in damages {
+        // Behind what LMDB has, as the runs alone do not tell of that.
         let mut fixture = Fixture::new(2);
+        fixture.put_in_run();
+        fixture.put_in_run();
+        let core = fixture.store().core();
+        let set_aside = |group: &mut Group<'_>| {
+            group.set(Table::Quarantine, b"unlogged", Bytes::from_static(b"row"));
+            Ok(())
+        };
+        core.queue.call(Terms::housekeeping(0).unsynced(), set_aside).unwrap();
+        core.write_run().unwrap();
+        fixture.put();
+        fixture.store().core().write_run().unwrap();
+        assert_eq!(fixture.runs(), [4, 5, 6]);
         fixture.put();
         fixture.kill(damage);
         let report = fsck::check_on(fixture.dir.path(), &fixture.disk).unwrap();
