@@ -110,32 +110,40 @@ fn runs_are_merged_when_they_are_many_and_the_next_ones_go_on_from_there() {
 }
 
 #[test]
-fn a_merge_that_fails_at_any_commit_is_made_again_whoever_makes_it() {
-    for is_killed in [false, true] {
-        for commit in 1.. {
-            let mut fixture = Fixture::new(2);
-            fixture.put();
-            fixture.store().core().write_run().unwrap();
-            // The commits are the only steps of a merge before it removes files.
-            fixture.disk.plan(commit, crate::disk::faulty::Fault::Fail);
-            let merged = fixture.store().core().merge_runs(|flush| Ok(flush));
-            if merged.is_ok() {
-                assert!(commit > 3, "{commit} commits");
-                break;
-            }
-            fixture.has_all();
-            if is_killed {
-                fixture.kill(|_| ());
-                fixture.open();
-                assert_eq!(fixture.replayed(), 0, "commit {commit}");
-            }
-            fixture.put_in_run();
-            assert_eq!(fixture.runs(), [] as [u64; 0], "commit {commit}");
-            fixture.has_all();
+fn a_merge_that_fails_at_any_step_is_made_again_whoever_makes_it() {
+    let fixture = || {
+        let mut fixture = Fixture::new(2);
+        fixture.put();
+        fixture.store().core().write_run().unwrap();
+        fixture
+    };
+    let merge = |fixture: &Fixture| fixture.store().core().merge_runs(|flush| Ok(flush));
+    let whole = fixture();
+    let begun = whole.disk.operations();
+    merge(&whole).unwrap();
+    let steps = whole.disk.operations() - begun;
+    assert!(steps > 3 + 3, "some commits and three files removed: {steps}");
+    for (is_killed, step) in
+        [false, true].into_iter().flat_map(|is_killed| (1..=steps).map(move |step| (is_killed, step)))
+    {
+        let mut fixture = fixture();
+        fixture.disk.plan(step, crate::disk::faulty::Fault::Fail);
+        // A file that cannot be removed is no failure.
+        let is_merged = merge(&fixture).is_ok();
+        fixture.has_all();
+        if is_killed {
             fixture.kill(|_| ());
             fixture.open();
-            fixture.has_all();
+            assert_eq!(fixture.replayed(), 0, "step {step}");
         }
+        fixture.put_in_run();
+        if !is_merged {
+            assert_eq!(fixture.runs(), [] as [u64; 0], "step {step}");
+        }
+        fixture.has_all();
+        fixture.kill(|_| ());
+        fixture.open();
+        fixture.has_all();
     }
 }
 
