@@ -5,7 +5,7 @@ use bytes::Bytes;
 use larder_base::ErrorKind;
 use proptest::prelude::*;
 
-use super::Run;
+use super::{Run, slot_hash};
 use crate::index::{TABLES, Table};
 use crate::overlay::Layer;
 
@@ -70,4 +70,14 @@ fn a_run_of_which_any_bit_is_wrong_or_the_end_is_missing_is_damaged() {
         assert!(is_damaged(bytes[..at].to_vec()), "cut at {at}");
     }
     assert!(is_damaged([&bytes[..], b"more"].concat()));
+}
+
+#[test]
+fn a_row_of_another_key_with_the_same_hash_is_not_taken_for_it() {
+    let mut layer = Layer::default();
+    layer.set(Table::Meta, b"key", Some(Bytes::from_static(b"row")));
+    let run = Run::new(1, b"", &layer).unwrap();
+    let hash = slot_hash(Table::Meta, b"key");
+    assert!(run.get(Table::Meta, b"key", hash).is_some());
+    assert_eq!(run.get(Table::Meta, b"yek", hash), None);
 }
